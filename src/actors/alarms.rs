@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use super::context::NodeContext;
 use super::janitor::{FindingVerdict, Sweep};
-use super::shared::Shared;
 use crate::relay::CleanupKind;
 use crate::store::{AlarmKey, AlarmRow, StoreError};
 
@@ -47,42 +47,18 @@ pub enum AlarmCode {
     WebhookEndpoint,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct LastSweep(Mutex<SweepSummary>);
-
-#[derive(Debug, Clone, Copy, Default)]
-struct SweepSummary {
-    foreign: usize,
-    may_be_cut: bool,
-    converters_may_be_cut: bool,
-}
-
-impl LastSweep {
-    pub(super) fn record(&self, sweep: &Sweep) {
-        let summary = SweepSummary {
-            foreign: sweep.count(FindingVerdict::Foreign),
-            may_be_cut: sweep.may_be_cut,
-            converters_may_be_cut: sweep.converters_may_be_cut,
-        };
-        *self.0.lock() = summary;
-    }
-
-    fn get(&self) -> SweepSummary {
-        *self.0.lock()
-    }
-}
-
 /// Details by code and subject.
 type Causes = BTreeMap<(AlarmCode, String), String>;
 
 /// The `node` of alarms that all nodes share.
 const ALL: &str = "";
 
-pub(super) async fn watch_forever(shared: Arc<Shared>) {
+pub(super) async fn watch_forever(context: Arc<NodeContext>, last_sweep: watch::Receiver<Sweep>) {
     loop {
         let watched = async {
-            reconcile(&shared, ALL, &causes_of_all(&shared).await?).await?;
-            clear_alarms_of_gone_nodes(&shared).await
+            let causes = causes_of_all(&context, &last_sweep).await?;
+            reconcile(&context, ALL, &causes).await?;
+            clear_alarms_of_gone_nodes(&context).await
         };
         if let Err(error) = watched.await {
             tracing::debug!(%error, "failed to update alarms");
@@ -91,25 +67,25 @@ pub(super) async fn watch_forever(shared: Arc<Shared>) {
     }
 }
 
-pub(super) async fn watch_own_forever(shared: Arc<Shared>) {
+pub(super) async fn watch_own_forever(context: Arc<NodeContext>) {
     loop {
-        if let Err(error) = reconcile(&shared, &shared.node, &own_causes(&shared)).await {
+        if let Err(error) = reconcile(&context, &context.node, &own_causes(&context)).await {
             tracing::debug!(%error, "failed to update this node's alarms");
         }
         tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
-async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), StoreError> {
-    let now = shared.clock.now();
-    let mut raised = shared.store.alarms().await?;
+async fn reconcile(context: &NodeContext, node: &str, causes: &Causes) -> Result<(), StoreError> {
+    let now = context.clock.now();
+    let mut raised = context.store.alarms().await?;
     raised.retain(|alarm| alarm.node == node);
     let is_for = |alarm: &AlarmRow, (code, subject): &(AlarmCode, String)| {
         alarm.code == code.to_string() && alarm.subject == *subject
     };
     for alarm in &raised {
         if !causes.keys().any(|key| is_for(alarm, key)) {
-            clear(shared, alarm).await?;
+            clear(context, alarm).await?;
         }
     }
     for (key, detail) in causes {
@@ -123,54 +99,57 @@ async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), S
             subject,
             node,
         };
-        shared.store.raise_alarm(key, detail, now).await?;
+        context.store.raise_alarm(key, detail, now).await?;
     }
     Ok(())
 }
 
-async fn clear(shared: &Shared, alarm: &AlarmRow) -> Result<(), StoreError> {
+async fn clear(context: &NodeContext, alarm: &AlarmRow) -> Result<(), StoreError> {
     tracing::info!(
         code = alarm.code,
         subject = alarm.subject,
         node = alarm.node,
         "alarm cleared"
     );
-    shared.store.clear_alarm(alarm.into()).await
+    context.store.clear_alarm(alarm.into()).await
 }
 
-async fn clear_alarms_of_gone_nodes(shared: &Shared) -> Result<(), StoreError> {
+async fn clear_alarms_of_gone_nodes(context: &NodeContext) -> Result<(), StoreError> {
     // Without a fleet the table `nodes` is empty.
-    let nodes = match shared.store.is_shared() {
-        true => shared.store.fleet().await?.nodes,
+    let nodes = match context.store.is_shared() {
+        true => context.store.fleet().await?.nodes,
         false => Vec::new(),
     };
     let is_there = |name: &str| {
-        name == ALL || name == shared.node || nodes.iter().any(|node| node.name == name)
+        name == ALL || name == context.node || nodes.iter().any(|node| node.name == name)
     };
-    for alarm in shared.store.alarms().await? {
+    for alarm in context.store.alarms().await? {
         if !is_there(&alarm.node) {
-            clear(shared, &alarm).await?;
+            clear(context, &alarm).await?;
         }
     }
     Ok(())
 }
 
-async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
+async fn causes_of_all(
+    context: &NodeContext,
+    last_sweep: &watch::Receiver<Sweep>,
+) -> Result<Causes, StoreError> {
     let mut causes = Causes::new();
-    let now = shared.clock.now();
-    for count in shared.store.cleanup_job_counts().await? {
+    let now = context.clock.now();
+    for count in context.store.cleanup_job_counts().await? {
         if now - count.oldest > CLEANUP_OVERDUE_AFTER {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
             causes.insert((AlarmCode::CleanupOverdue, count.kind.to_string()), detail);
         }
     }
     let strays = CleanupKind::DisableStray;
-    for ingest in shared.store.cleanup_targets(strays).await? {
+    for ingest in context.store.cleanup_targets(strays).await? {
         let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job disables it.";
         causes.insert((AlarmCode::Stray, ingest), detail.into());
     }
-    if shared.delivers()
-        && let Some((since, waiting)) = shared.store.endpoint_disabled().await?
+    if context.delivers()
+        && let Some((since, waiting)) = context.store.endpoint_disabled().await?
     {
         let detail = format!(
             "The marketplace's endpoint accepted no message for 3 days and counts as disabled since {since}. One message is \
@@ -178,28 +157,26 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
         );
         causes.insert((AlarmCode::WebhookEndpoint, String::new()), detail);
     }
-    let summary = shared.last_sweep.get();
-    if summary.foreign > 0 {
-        let detail = format!(
-            "{} objects bear tags of another deployment or database.",
-            summary.foreign
-        );
+    let sweep = last_sweep.borrow();
+    let foreign = sweep.count(FindingVerdict::Foreign);
+    if foreign > 0 {
+        let detail = format!("{foreign} objects bear tags of another deployment or database.");
         causes.insert((AlarmCode::ForeignTags, String::new()), detail);
     }
-    if summary.may_be_cut {
+    if sweep.may_be_cut {
         let detail = "Cloudflare's list of ingests may be cut: the janitor does not see the rest.";
         causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
     }
-    if summary.converters_may_be_cut {
+    if sweep.converters_may_be_cut {
         let detail = "Agora's list of converters has unreadable entries: the janitor skips them.";
         causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());
     }
     Ok(causes)
 }
 
-fn own_causes(shared: &Shared) -> Causes {
+fn own_causes(context: &NodeContext) -> Causes {
     let mut causes = Causes::new();
-    for relay in shared.directory.all() {
+    for relay in context.directory.all() {
         let fields = &relay.durable.ingest.echo_differs;
         if !fields.is_empty() {
             let detail = format!(
@@ -215,15 +192,15 @@ fn own_causes(shared: &Shared) -> Causes {
             );
         }
     }
-    if let Some(step) = shared.clock.step() {
+    if let Some(step) = context.clock.step() {
         let detail = format!(
             "The wall clock of this node stepped by {} s within the last hour. Relays in progress keep their own time; \
              signatures, tokens and new relays follow the wall clock. Check NTP, and whether the machine was suspended.",
             step.by.num_seconds()
         );
-        causes.insert((AlarmCode::ClockStepped, shared.node.clone()), detail);
+        causes.insert((AlarmCode::ClockStepped, context.node.clone()), detail);
     }
-    let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    let (cloudflare, agora) = (&context.vendors.cloudflare, &context.vendors.agora);
     if let Some(what) = cloudflare.customer().contradiction() {
         let detail = format!(
             "{what}. Buyers are sent to it, and no relay goes live: correct or unset CLOUDFLARE_STREAM_CUSTOMER_BASE_URL."
@@ -242,7 +219,7 @@ fn own_causes(shared: &Shared) -> Causes {
             last.error.to_string(),
         );
     }
-    if let Some(complaint) = shared.vendors.lifecycle.complaint() {
+    if let Some(complaint) = context.vendors.lifecycle.complaint() {
         let detail = format!(
             "/lifecycle does not answer as documented ({complaint}). Feeds are polled with GET live_inputs/{{uid}} instead, less \
              often, within half of the API's budget. /lifecycle is tried again regularly."

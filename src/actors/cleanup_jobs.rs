@@ -8,12 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use self::attempt::{CleanupResult, MAX_WAIT, attempt};
+use super::context::NodeContext;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
-use super::shared::Shared;
 use crate::relay::{Backoff, Failure};
 use crate::store::CleanupJobRow;
 use crate::telemetry::metrics;
@@ -26,10 +27,10 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(60),
 };
 
-pub(super) async fn run_forever(shared: Arc<Shared>) {
+pub(super) async fn run_forever(context: Arc<NodeContext>, new_cleanup_jobs: Arc<Notify>) {
     loop {
-        let now = shared.clock.due();
-        let due = shared
+        let now = context.clock.due();
+        let due = context
             .store
             .open_cleanup_jobs(now, BATCH)
             .await
@@ -42,23 +43,23 @@ pub(super) async fn run_forever(shared: Arc<Shared>) {
             .for_each_concurrent(MAX_CONCURRENT, |open| {
                 let (relay_id, channel_id) = (open.relay_id, open.channel_id);
                 let span = tracing::error_span!("relay", %relay_id, channel_id);
-                run_one(&shared, open).instrument(span)
+                run_one(&context, open).instrument(span)
             })
             .await;
         if !full {
-            let _ = tokio::time::timeout(POLL_EVERY, shared.new_cleanup_job()).await;
+            let _ = tokio::time::timeout(POLL_EVERY, new_cleanup_jobs.notified()).await;
         }
     }
 }
 
-async fn run_one(shared: &Shared, open: CleanupJobRow) {
-    let now = shared.clock.due();
-    let passed = shared.clock.passed_since(open.created_at);
+async fn run_one(context: &NodeContext, open: CleanupJobRow) {
+    let now = context.clock.due();
+    let passed = context.clock.passed_since(open.created_at);
     #[cfg(feature = "sandbox")]
     crash::point(CrashPoint::Before(CrashOperation::RunCleanup));
     let result = match open.cleanup() {
         Ok(_) if is_over(&open, passed) => CleanupResult::Done,
-        Ok(cleanup) => match attempt(shared, &open, &cleanup, passed, now).await {
+        Ok(cleanup) => match attempt(context, &open, &cleanup, passed, now).await {
             Ok(result) => result,
             Err(failure) => {
                 CleanupResult::RetryAt(next_try(open.attempts, &failure, now), failure.message)
@@ -76,7 +77,7 @@ async fn run_one(shared: &Shared, open: CleanupJobRow) {
                 "cleanup job done"
             );
             metrics::CLEANUP_JOBS_SETTLED.add(1, [open.kind.as_str()]);
-            shared.store.settle_cleanup_job(*open.id).await
+            context.store.settle_cleanup_job(*open.id).await
         }
         CleanupResult::RetryAt(at, reason) => {
             tracing::debug!(
@@ -85,7 +86,7 @@ async fn run_one(shared: &Shared, open: CleanupJobRow) {
                 reason,
                 "cleanup job postponed"
             );
-            shared
+            context
                 .store
                 .postpone_cleanup_job(*open.id, at, reason)
                 .await

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 pub use endpoint::{DeliveryError, Endpoint, EndpointError, EndpointResponse, PrivateAddressError};
 
-use super::shared::Shared;
+use super::context::NodeContext;
 use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError, until_done};
 use crate::telemetry::metrics;
 
@@ -25,8 +25,8 @@ const POLL_EVERY: Duration = Duration::from_millis(500);
 /// The interval of tries while the endpoint counts as disabled.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
 
-pub(super) async fn deliver_forever(shared: Arc<Shared>) {
-    let endpoint = match Endpoint::of(&shared.settings.webhooks) {
+pub(super) async fn deliver_forever(context: Arc<NodeContext>) {
+    let endpoint = match Endpoint::of(&context.settings.webhooks) {
         Ok(Some(endpoint)) => Arc::new(endpoint),
         Ok(None) => return,
         Err(error) => {
@@ -35,7 +35,7 @@ pub(super) async fn deliver_forever(shared: Arc<Shared>) {
         }
     };
     Dispatcher {
-        shared,
+        context,
         endpoint,
         in_flight: JoinSet::new(),
         channels: HashMap::new(),
@@ -46,7 +46,7 @@ pub(super) async fn deliver_forever(shared: Arc<Shared>) {
 }
 
 struct Dispatcher {
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
     endpoint: Arc<Endpoint>,
     /// Aborted on drop.
     in_flight: JoinSet<()>,
@@ -56,7 +56,7 @@ struct Dispatcher {
 
 impl Dispatcher {
     async fn run(mut self) {
-        let mut commits = self.shared.store.outbox_changes();
+        let mut commits = self.context.store.outbox_changes();
         loop {
             match self.due().await {
                 Ok(due) => due.into_iter().for_each(|message| self.send(message)),
@@ -81,7 +81,7 @@ impl Dispatcher {
 
     async fn due(&mut self) -> Result<Vec<DueDelivery>, StoreError> {
         let mut free = MAX_IN_FLIGHT - self.channels.len().min(MAX_IN_FLIGHT);
-        let disabled = self.shared.store.endpoint_disabled().await?.is_some();
+        let disabled = self.context.store.endpoint_disabled().await?.is_some();
         if disabled {
             let probed_lately = self.probed_at.is_some_and(|at| at.elapsed() < PROBE_EVERY);
             free = usize::from(!probed_lately && self.channels.is_empty());
@@ -90,9 +90,9 @@ impl Dispatcher {
             return Ok(Vec::new());
         }
         let busy = self.channels.values().copied().collect();
-        let now = self.shared.clock.due();
+        let now = self.context.clock.due();
         let limit = u64::try_from(free).unwrap_or(u64::MAX);
-        let due = self.shared.store.due_deliveries(now, busy, limit).await?;
+        let due = self.context.store.due_deliveries(now, busy, limit).await?;
         if disabled && !due.is_empty() {
             self.probed_at = Some(Instant::now());
         }
@@ -100,10 +100,10 @@ impl Dispatcher {
     }
 
     fn send(&mut self, message: DueDelivery) {
-        let (shared, endpoint) = (self.shared.clone(), self.endpoint.clone());
+        let (context, endpoint) = (self.context.clone(), self.endpoint.clone());
         let channel_id = message.channel_id;
         let task = self.in_flight.spawn(async move {
-            deliver(&shared, &endpoint, message).await;
+            deliver(&context, &endpoint, message).await;
         });
         self.channels.insert(task.id(), channel_id);
     }
@@ -121,7 +121,7 @@ fn label(result: &AttemptResult) -> &'static str {
     }
 }
 
-async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
+async fn deliver(context: &NodeContext, endpoint: &Endpoint, message: DueDelivery) {
     let DueDelivery {
         id,
         webhook_id,
@@ -132,10 +132,10 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     } = message;
     let begun = Instant::now();
     let answer = endpoint
-        .send(&webhook_id.to_string(), body, shared.clock.now())
+        .send(&webhook_id.to_string(), body, context.clock.now())
         .await;
     metrics::DELIVERY_DURATION.observe(begun.elapsed().as_secs_f64(), []);
-    let at = shared.clock.now();
+    let at = context.clock.now();
     let (response_status, result) = match answer {
         Ok(response) if response.is_accepted() => (Some(response.status), AttemptResult::Delivered),
         refused => {
@@ -146,7 +146,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
                 ),
                 Err(error) => (None, error.to_string()),
             };
-            let result = match backoff::next_attempt(attempts, shared.clock.due(), give_up_at) {
+            let result = match backoff::next_attempt(attempts, context.clock.due(), give_up_at) {
                 Some(at) => AttemptResult::Again { at, error },
                 None => AttemptResult::GivenUp { error },
             };
@@ -191,6 +191,6 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
         response_status,
         result,
     };
-    let note = || shared.store.record_attempt(attempt.clone());
+    let note = || context.store.record_attempt(attempt.clone());
     until_done("note a delivery", note).await;
 }

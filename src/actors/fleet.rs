@@ -1,22 +1,23 @@
 //! This process as a node of a fleet on one PostgreSQL. Each round reads the fleet's state anew; NOTIFY only saves time.
 
 mod balance;
-pub(super) mod peer_messages;
 mod renewal;
 mod sharing;
-pub(super) mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::registry::{DeliverTo, DropAll};
-use super::relay_actor::Deliver;
-use super::shared::{Readiness, Shared};
-use super::{alarms, cleanup_jobs, dispatcher, janitor, quota_shares};
+use super::context::NodeContext;
+use super::janitor::{self, Sweep};
+use super::messages::{DropAll, Mailboxes};
+use super::peer_messages::{self, NoticeReader};
+use super::status::{NodeStatus, Readiness};
+use super::{alarms, cleanup_jobs, dispatcher, quota_shares};
 use crate::relay::Event;
 use crate::store::{Fleet, FleetListener, FleetSignal, Store, StoreError};
 use crate::vendors::governor::Governor;
@@ -41,7 +42,10 @@ const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 /// Membership of the fleet, from joining until leaving or losing the lease.
 pub(super) struct NodeSession {
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    mailboxes: Arc<Mailboxes>,
+    on_notice: NoticeReader,
     epoch: i64,
     renewed: LeaseInstant,
     announced: bool,
@@ -58,14 +62,22 @@ pub(super) struct NodeSession {
 }
 
 impl NodeSession {
-    pub(super) async fn join(shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let lease = shared.settings.fleet.lease;
+    pub(super) async fn join(
+        context: Arc<NodeContext>,
+        status: Arc<NodeStatus>,
+        mailboxes: Arc<Mailboxes>,
+        on_notice: NoticeReader,
+    ) -> Result<Self, StoreError> {
+        let lease = context.settings.fleet.lease;
         let sent = LeaseInstant::now();
-        let epoch = shared.store.join(&shared.node, lease).await?;
-        shared.set_epoch(epoch);
+        let epoch = context.store.join(&context.node, lease).await?;
+        status.set_epoch(epoch);
         let mut session = Self {
-            listener: shared.store.listen(epoch),
-            shared,
+            listener: context.store.listen(epoch),
+            context,
+            status,
+            mailboxes,
+            on_notice,
             epoch,
             renewed: sent,
             announced: false,
@@ -87,7 +99,7 @@ impl NodeSession {
             }
             Err(error) => {
                 // The other nodes must not count this one meanwhile.
-                let store = session.shared.store.clone();
+                let store = session.context.store.clone();
                 store.reconnect();
                 session.drop_all().await;
                 let _ = tokio::time::timeout(CALLS_END_WITHIN, store.leave(epoch)).await;
@@ -97,19 +109,20 @@ impl NodeSession {
     }
 
     async fn start(&mut self) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let fleet = shared.store.fleet().await?;
+        let context = &self.context;
+        let fleet = context.store.fleet().await?;
         // No call may start before this node's quota shares are known.
-        quota_shares::update(shared, &fleet, self.epoch).await?;
-        shared.vendors.governors().for_each(Governor::open);
-        let lease = shared.settings.fleet.lease;
-        shared.vendors.lease.renewed(self.renewed, lease);
-        self.own.spawn(alarms::watch_own_forever(shared.clone()));
+        quota_shares::update(context, &fleet, self.epoch).await?;
+        context.vendors.governors().for_each(Governor::open);
+        let lease = context.settings.fleet.lease;
+        context.vendors.lease.renewed(self.renewed, lease);
+        self.own.spawn(alarms::watch_own_forever(context.clone()));
         self.round().await
     }
 
     pub(super) async fn run(&mut self) -> LeaseLost {
-        let renewals = renew_forever(self.shared.clone(), self.epoch, self.renewed);
+        let (context, status) = (self.context.clone(), self.status.clone());
+        let renewals = renew_forever(context, status, self.epoch, self.renewed);
         tokio::select! {
             lost = renewals => lost,
             never = self.run_rounds() => match never {},
@@ -118,41 +131,39 @@ impl NodeSession {
 
     pub(super) async fn drop_all(mut self) {
         // The registry drops messages that still carry the old epoch.
-        self.shared.set_epoch(0);
-        self.shared.fleet.clear();
+        self.status.set_epoch(0);
+        self.status.set_fleet(Fleet::default());
         self.releases.shutdown().await;
         self.stop_all_work(Duration::ZERO).await;
     }
 
     pub(super) async fn leave(mut self) {
-        if let Err(error) = self.shared.store.announce_leaving(self.epoch).await {
+        if let Err(error) = self.context.store.announce_leaving(self.epoch).await {
             tracing::warn!(%error, "cannot announce that this node leaves");
         }
         let released = async { while self.releases.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(POLLS_END_WITHIN, released).await;
         self.stop_all_work(CALLS_END_WITHIN).await;
-        match self.shared.store.leave(self.epoch).await {
+        match self.context.store.leave(self.epoch).await {
             Ok(()) => tracing::info!(epoch = self.epoch, "left the fleet; its relays are unowned"),
             Err(error) => tracing::warn!(%error, "cannot delete this node's row"),
         }
     }
 
     async fn stop_all_work(&mut self, limit: Duration) {
-        self.shared.vendors.lease.revoke();
-        self.shared.vendors.governors().for_each(Governor::close);
+        self.context.vendors.lease.revoke();
+        self.context.vendors.governors().for_each(Governor::close);
         self.own.shutdown().await;
         if let Some(mut leader) = self.leader.take() {
             leader.shutdown().await;
         }
-        let Some(registry) = self.shared.registry() else {
-            return;
-        };
-        let calls = registry.send(DropAll).await.unwrap_or_default();
+        let calls = self.mailboxes.drop_all.send(DropAll).await;
+        let calls = calls.unwrap_or_default();
         join_all(calls.iter().map(|calls| calls.wind_up(limit))).await;
     }
 
     async fn run_rounds(&mut self) -> std::convert::Infallible {
-        let store = self.shared.store.clone();
+        let store = self.context.store.clone();
         let mut rounds = tokio::time::interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -186,36 +197,34 @@ impl NodeSession {
 
     async fn round(&mut self) -> Result<(), StoreError> {
         self.take_requests().await?;
-        let fleet = self.shared.store.fleet().await?;
+        let fleet = self.context.store.fleet().await?;
         if !fleet.nodes.iter().any(|node| node.epoch == self.epoch) {
             // The next renewal fails and ends the session.
             return Ok(());
         }
         self.announce_if_draining().await?;
-        quota_shares::update(&self.shared, &fleet, self.epoch).await?;
+        quota_shares::update(&self.context, &fleet, self.epoch).await?;
         self.take_leadership(&fleet).await?;
         let fleet = self.balance(fleet).await?;
-        self.shared.fleet.set(fleet);
+        self.status.set_fleet(fleet);
         self.reconcile().await?;
         self.ping().await
     }
 
     async fn announce_if_draining(&mut self) -> Result<(), StoreError> {
-        if !self.announced && self.shared.readiness() == Readiness::Draining {
-            self.shared.store.announce_leaving(self.epoch).await?;
+        if !self.announced && self.status.readiness() == Readiness::Draining {
+            self.context.store.announce_leaving(self.epoch).await?;
             self.announced = true;
         }
         Ok(())
     }
 
     async fn take_requests(&self) -> Result<(), StoreError> {
-        for relay_id in self.shared.store.stops_requested(self.epoch).await? {
-            let message = Deliver::from(Event::Stop);
-            self.shared
-                .send_to_registry(DeliverTo { relay_id, message });
+        for relay_id in self.context.store.stops_requested(self.epoch).await? {
+            self.mailboxes.deliver(relay_id, Event::Stop);
         }
-        for peer_message in self.shared.store.take_peer_messages(self.epoch).await? {
-            peer_messages::read(&self.shared, &peer_message);
+        for peer_message in self.context.store.take_peer_messages(self.epoch).await? {
+            peer_messages::read(&self.mailboxes, &self.on_notice, &peer_message);
         }
         Ok(())
     }
@@ -225,7 +234,7 @@ impl NodeSession {
         let seen = fleet.leader;
         if seen == self.epoch {
             self.lead();
-        } else if !has_one && self.shared.store.succeed_leader(self.epoch, seen).await? {
+        } else if !has_one && self.context.store.succeed_leader(self.epoch, seen).await? {
             tracing::info!(epoch = self.epoch, "became the leader");
             self.lead();
         } else if let Some(mut leader) = self.leader.take() {
@@ -236,7 +245,7 @@ impl NodeSession {
 
     fn lead(&mut self) {
         self.leader
-            .get_or_insert_with(|| spawn_singletons(&self.shared));
+            .get_or_insert_with(|| spawn_singletons(&self.context, &self.status, &self.mailboxes));
     }
 
     /// Notifies itself, to learn whether LISTEN works.
@@ -250,13 +259,13 @@ impl NodeSession {
                 );
             }
             Some(_) if self.listening_since.elapsed() > LISTEN_AGAIN => {
-                self.listener = self.shared.store.listen(self.epoch);
+                self.listener = self.context.store.listen(self.epoch);
                 self.listening_since = Instant::now();
             }
             Some(_) | None => {}
         }
         self.pinged = Some(Instant::now());
-        self.shared
+        self.context
             .store
             .notify(Some(self.epoch), FleetSignal::Ping)
             .await
@@ -274,11 +283,21 @@ async fn in_time(
     })
 }
 
-pub(super) fn spawn_singletons(shared: &Arc<Shared>) -> JoinSet<()> {
+pub(super) fn spawn_singletons(
+    context: &Arc<NodeContext>,
+    status: &Arc<NodeStatus>,
+    mailboxes: &Mailboxes,
+) -> JoinSet<()> {
     let mut work = JoinSet::new();
-    work.spawn(cleanup_jobs::run_forever(shared.clone()));
-    work.spawn(janitor::sweep_forever(shared.clone()));
-    work.spawn(alarms::watch_forever(shared.clone()));
-    work.spawn(dispatcher::deliver_forever(shared.clone()));
+    let (sender, last_sweep) = watch::channel(Sweep::default());
+    let new_cleanup_jobs = mailboxes.new_cleanup_jobs.clone();
+    work.spawn(cleanup_jobs::run_forever(context.clone(), new_cleanup_jobs));
+    work.spawn(janitor::sweep_forever(
+        context.clone(),
+        status.clone(),
+        sender,
+    ));
+    work.spawn(alarms::watch_forever(context.clone(), last_sweep));
+    work.spawn(dispatcher::deliver_forever(context.clone()));
     work
 }

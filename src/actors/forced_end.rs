@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
+use super::context::NodeContext;
 use super::records;
-use super::shared::Shared;
 use super::view::{WireTime, relay_json};
 use crate::relay::{
     Announcement, Cleanup, Cost, Detail, Outcome, OutcomeCode, Phase, Prices, Source,
@@ -14,26 +14,26 @@ use crate::store::{
     StoredRelay, until_answered,
 };
 
-pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
-    let end = forced_end(shared, stored, reason);
+pub(super) async fn end(context: &NodeContext, stored: &StoredRelay, reason: &str) {
+    let end = forced_end(context, stored, reason);
     let ended = until_answered("end a relay by force", || {
-        shared.store.end_by_force(end.clone())
+        context.store.end_by_force(end.clone())
     });
     if let Err(error) = ended.await {
         tracing::error!(relay_id = %stored.id, channel_id = stored.channel_id, %error, "failed to end a relay by force");
     }
 }
 
-fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd {
-    let now = shared.clock.now();
-    let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
+fn forced_end(context: &NodeContext, stored: &StoredRelay, reason: &str) -> ForcedEnd {
+    let now = context.clock.now();
+    let max_recording_hours = context.settings.agora.cloud_recording.max_recording_hours;
     let cleanup_jobs = cleanups_of(stored)
         .into_iter()
         .map(|cleanup| CleanupJobRow {
             expires_at: expires(&cleanup, max_recording_hours, now),
             ..CleanupJobRow::of(&cleanup, *stored.id, stored.channel_id, now)
         });
-    let cost = cost(shared, stored, now);
+    let cost = cost(context, stored, now);
     let announced = [Announcement::Failed, Announcement::Ended]
         .into_iter()
         .skip(usize::from(stored.outcome.is_some()));
@@ -96,10 +96,10 @@ fn expires(
     matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
-fn cost(shared: &Shared, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
+fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
-    let pricing = &shared.settings.pricing;
+    let pricing = &context.settings.pricing;
     let prices = Prices {
         stored: pricing.cloudflare_stored_micros(),
         egress: pricing.agora_micros(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
 
 use super::calls::{VendorClients, permit_request};
-use super::shared::Shared;
+use super::context::NodeContext;
+use super::status::NodeStatus;
 use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Namespace, ResourceTag};
 use crate::store::{Purge, Store, StoreError};
@@ -133,17 +135,25 @@ impl Sweep {
     }
 }
 
-pub(super) async fn sweep_forever(shared: Arc<Shared>) {
+/// Publishes the foreign findings of each pass.
+pub(super) async fn sweep_forever(
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    last_sweep: watch::Sender<Sweep>,
+) {
     loop {
-        match sweep(&shared, None, false).await {
-            Ok(sweep) => {
+        match sweep(&context, status.namespace(), None, false).await {
+            Ok(mut sweep) => {
                 tracing::info!(
                     tagged = sweep.findings.len(),
                     removed = sweep.count(FindingVerdict::Removed),
                     foreign = sweep.count(FindingVerdict::Foreign),
                     "janitor pass done"
                 );
-                shared.last_sweep.record(&sweep);
+                sweep
+                    .findings
+                    .retain(|finding| finding.verdict == FindingVerdict::Foreign);
+                last_sweep.send_replace(sweep);
                 metrics::JANITOR_PASSES.add(1, ["done"]);
             }
             Err(error) => {
@@ -151,15 +161,15 @@ pub(super) async fn sweep_forever(shared: Arc<Shared>) {
                 metrics::JANITOR_PASSES.add(1, ["failed"]);
             }
         }
-        purge_all(&shared).await;
-        tokio::time::sleep(shared.settings.janitor.interval).await;
+        purge_all(&context).await;
+        tokio::time::sleep(context.settings.janitor.interval).await;
     }
 }
 
-async fn purge_all(shared: &Shared) {
-    let now = shared.clock.now();
+async fn purge_all(context: &NodeContext) {
+    let now = context.clock.now();
     let journal =
-        TimeDelta::from_std(shared.settings.database.journal_retention).unwrap_or(TimeDelta::MAX);
+        TimeDelta::from_std(context.settings.database.journal_retention).unwrap_or(TimeDelta::MAX);
     let purge = Purge {
         journal_before: now
             .checked_sub_signed(journal)
@@ -168,7 +178,7 @@ async fn purge_all(shared: &Shared) {
         outbox_before: now - OUTBOX_KEPT,
     };
     loop {
-        match shared.store.purge(purge).await {
+        match context.store.purge(purge).await {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => {
@@ -179,21 +189,29 @@ async fn purge_all(shared: &Shared) {
     }
 }
 
-/// `database`: a lost database whose tags are swept instead of our own.
+/// `lost`: a lost database whose tags are swept instead of our own.
 pub(super) async fn sweep(
-    shared: &Shared,
-    database: Option<&str>,
+    context: &NodeContext,
+    own: Option<Namespace>,
+    lost: Option<&str>,
     dry_run: bool,
 ) -> Result<Sweep, SweepError> {
-    let mut owner = shared.owner().ok_or(SweepError::Starting)?;
-    if let Some(database) = database {
-        owner.database = database.to_owned();
+    let own = own.ok_or(SweepError::Starting)?;
+    let mut swept = own.clone();
+    if let Some(lost) = lost {
+        swept.database = lost.to_owned();
     }
+    let pass = Pass {
+        context,
+        is_lost: swept != own,
+        swept,
+        dry_run,
+    };
     let mut sweep = Sweep::default();
-    let ingests_swept = sweep_ingests(shared, &owner, dry_run, &mut sweep).await;
+    let ingests_swept = pass.sweep_ingests(&mut sweep).await;
     // A project without Media Push refuses the call, which would look like invalid credentials.
-    if shared.settings.agora.backend == AgoraBackend::MediaPush {
-        sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    if context.settings.agora.backend == AgoraBackend::MediaPush {
+        pass.sweep_converters(&mut sweep).await?;
     }
     ingests_swept?;
     match sweep.failed.take() {
@@ -202,52 +220,135 @@ pub(super) async fn sweep(
     }
 }
 
-async fn sweep_ingests(
-    shared: &Shared,
-    owner: &Namespace,
+struct Pass<'a> {
+    context: &'a NodeContext,
+    swept: Namespace,
+    /// Nothing is known of the swept database's relays.
+    is_lost: bool,
     dry_run: bool,
-    sweep: &mut Sweep,
-) -> Result<(), SweepError> {
-    let cloudflare = &shared.vendors.cloudflare;
-    let list = cloudflare
-        .list_live_inputs(permit_request(Priority::Janitor))
-        .await?;
-    sweep.may_be_cut = list.may_be_cut;
-    for input in list.live_inputs {
-        let Some(tag) = input
-            .tag
-            .as_deref()
-            .and_then(|tag| tag.parse::<ResourceTag>().ok())
-        else {
-            continue;
-        };
-        let mut verdict = judge(
-            shared,
-            owner,
-            &tag,
-            FindingKind::Ingest,
-            &input.uid,
-            input.created,
-        )
-        .await?;
-        if verdict == FindingVerdict::Orphan && !dry_run {
-            count(&metrics::ORPHANS_FOUND, FindingKind::Ingest);
-            tracing::warn!(ingest = input.uid, %tag, "orphan: deleting an unowned ingest");
-            let deleted = cloudflare
-                .delete_live_input(permit_request(Priority::Janitor), &input.uid)
-                .await;
-            verdict = sweep.verdict(FindingKind::Ingest, deleted);
+}
+
+impl Pass<'_> {
+    async fn sweep_ingests(&self, sweep: &mut Sweep) -> Result<(), SweepError> {
+        let cloudflare = &self.context.vendors.cloudflare;
+        let list = cloudflare
+            .list_live_inputs(permit_request(Priority::Janitor))
+            .await?;
+        sweep.may_be_cut = list.may_be_cut;
+        for input in list.live_inputs {
+            let tag = input.tag.as_deref();
+            let Some(tag) = tag.and_then(|tag| tag.parse::<ResourceTag>().ok()) else {
+                continue;
+            };
+            let kind = FindingKind::Ingest;
+            let mut verdict = self.judge(&tag, kind, &input.uid, input.created).await?;
+            if verdict == FindingVerdict::Orphan && !self.dry_run {
+                count(&metrics::ORPHANS_FOUND, kind);
+                tracing::warn!(ingest = input.uid, %tag, "orphan: deleting an unowned ingest");
+                let deleted = cloudflare
+                    .delete_live_input(permit_request(Priority::Janitor), &input.uid)
+                    .await;
+                verdict = sweep.verdict(kind, deleted);
+            }
+            sweep.findings.push(Finding {
+                kind,
+                id: input.uid,
+                tag: tag.to_string(),
+                created: input.created,
+                verdict,
+            });
         }
-        let (id, tag, created) = (input.uid, tag.to_string(), input.created);
-        sweep.findings.push(Finding {
-            kind: FindingKind::Ingest,
-            id,
-            tag,
-            created,
-            verdict,
-        });
+        Ok(())
     }
-    Ok(())
+
+    async fn sweep_converters(&self, sweep: &mut Sweep) -> Result<(), SweepError> {
+        let media_push = self.context.vendors.agora.media_push();
+        let list = match media_push.list(permit_request(Priority::Janitor)).await {
+            Err(error) if is_not_enabled(&error) => return Ok(()),
+            list => list?,
+        };
+        sweep.converters_may_be_cut = list.may_be_cut;
+        for converter in list.converters {
+            let tag = converter.name.as_deref();
+            let Some(tag) = tag.and_then(|name| name.parse::<ResourceTag>().ok()) else {
+                continue;
+            };
+            let (kind, created) = (FindingKind::Converter, converter.created_at);
+            let mut verdict = self.judge(&tag, kind, &converter.id, created).await?;
+            if verdict == FindingVerdict::Orphan && !self.dry_run {
+                count(&metrics::ORPHANS_FOUND, kind);
+                tracing::warn!(converter = converter.id, %tag, "orphan: deleting an unowned converter");
+                let region = self.region_of(&tag).await?;
+                let deleted = media_push
+                    .delete(permit_request(Priority::Janitor), &region, &converter.id)
+                    .await;
+                verdict = sweep.verdict(kind, deleted.map(|_| ()));
+            }
+            sweep.findings.push(Finding {
+                kind,
+                id: converter.id,
+                tag: tag.to_string(),
+                created,
+                verdict,
+            });
+        }
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        tag: &ResourceTag,
+        kind: FindingKind,
+        id: &str,
+        created: Option<DateTime<Utc>>,
+    ) -> Result<FindingVerdict, SweepError> {
+        let NodeContext {
+            settings,
+            clock,
+            store,
+            directory,
+            ..
+        } = self.context;
+        if tag.namespace != self.swept {
+            return Ok(FindingVerdict::Foreign);
+        }
+        let grace = TimeDelta::from_std(settings.janitor.grace).unwrap_or(TimeDelta::MAX);
+        if created.is_none_or(|created| clock.now() - created < grace) {
+            return Ok(FindingVerdict::Young);
+        }
+        if self.is_lost {
+            return Ok(FindingVerdict::Orphan);
+        }
+        if directory.get(tag.relay).is_some() {
+            return Ok(FindingVerdict::Owned);
+        }
+        let Some(stored) = store.relay(tag.relay).await? else {
+            // The database was restored from a backup.
+            return Ok(FindingVerdict::Orphan);
+        };
+        if stored.ended_at.is_none() {
+            return Ok(FindingVerdict::Owned);
+        }
+        let cleanup_jobs = store.cleanup_jobs_of(tag.relay).await?;
+        if cleanup_jobs.iter().any(|open| open.target == id) {
+            return Ok(FindingVerdict::Cleanup);
+        }
+        let kept = kind == FindingKind::Ingest
+            && stored.durable().is_ok_and(|durable| {
+                durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
+            });
+        Ok(if kept {
+            FindingVerdict::Retained
+        } else {
+            FindingVerdict::Orphan
+        })
+    }
+
+    async fn region_of(&self, tag: &ResourceTag) -> Result<String, SweepError> {
+        let stored = self.context.store.relay(tag.relay).await?;
+        let region = stored.and_then(|stored| stored.region);
+        Ok(region.unwrap_or_else(|| self.context.settings.agora.media_push.region.clone()))
+    }
 }
 
 fn is_not_enabled(error: &VendorError) -> bool {
@@ -255,109 +356,8 @@ fn is_not_enabled(error: &VendorError) -> bool {
         || (error.class == Class::Unauthorized && error.status == Some(403))
 }
 
-async fn sweep_converters(
-    shared: &Shared,
-    owner: &Namespace,
-    dry_run: bool,
-    sweep: &mut Sweep,
-) -> Result<(), SweepError> {
-    let media_push = shared.vendors.agora.media_push();
-    let list = match media_push.list(permit_request(Priority::Janitor)).await {
-        Err(error) if is_not_enabled(&error) => return Ok(()),
-        list => list?,
-    };
-    sweep.converters_may_be_cut = list.may_be_cut;
-    for converter in list.converters {
-        let Some(tag) = converter
-            .name
-            .as_deref()
-            .and_then(|name| name.parse::<ResourceTag>().ok())
-        else {
-            continue;
-        };
-        let created = converter.created_at;
-        let mut verdict = judge(
-            shared,
-            owner,
-            &tag,
-            FindingKind::Converter,
-            &converter.id,
-            created,
-        )
-        .await?;
-        if verdict == FindingVerdict::Orphan && !dry_run {
-            count(&metrics::ORPHANS_FOUND, FindingKind::Converter);
-            tracing::warn!(converter = converter.id, %tag, "orphan: deleting an unowned converter");
-            let region = region_of(shared, &tag).await?;
-            let deleted = media_push
-                .delete(permit_request(Priority::Janitor), &region, &converter.id)
-                .await;
-            verdict = sweep.verdict(FindingKind::Converter, deleted.map(|_| ()));
-        }
-        let (id, tag) = (converter.id, tag.to_string());
-        sweep.findings.push(Finding {
-            kind: FindingKind::Converter,
-            id,
-            tag,
-            created,
-            verdict,
-        });
-    }
-    Ok(())
-}
-
 fn count(metric: &Metric, kind: FindingKind) {
     metric.add(1, [&kind.to_string()]);
-}
-
-async fn judge(
-    shared: &Shared,
-    owner: &Namespace,
-    tag: &ResourceTag,
-    kind: FindingKind,
-    id: &str,
-    created: Option<DateTime<Utc>>,
-) -> Result<FindingVerdict, SweepError> {
-    if tag.namespace != *owner {
-        return Ok(FindingVerdict::Foreign);
-    }
-    let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
-    if created.is_none_or(|created| shared.clock.now() - created < grace) {
-        return Ok(FindingVerdict::Young);
-    }
-    if shared.owner().as_ref() != Some(owner) {
-        // The owner is a lost database: nothing more is known.
-        return Ok(FindingVerdict::Orphan);
-    }
-    if shared.directory.get(tag.relay).is_some() {
-        return Ok(FindingVerdict::Owned);
-    }
-    let Some(stored) = shared.store.relay(tag.relay).await? else {
-        // The database was restored from a backup.
-        return Ok(FindingVerdict::Orphan);
-    };
-    if stored.ended_at.is_none() {
-        return Ok(FindingVerdict::Owned);
-    }
-    let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
-    if cleanup_jobs.iter().any(|open| open.target == id) {
-        return Ok(FindingVerdict::Cleanup);
-    }
-    let kept = kind == FindingKind::Ingest
-        && stored.durable().is_ok_and(|durable| {
-            durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
-        });
-    Ok(if kept {
-        FindingVerdict::Retained
-    } else {
-        FindingVerdict::Orphan
-    })
-}
-
-async fn region_of(shared: &Shared, tag: &ResourceTag) -> Result<String, SweepError> {
-    let stored = shared.store.relay(tag.relay).await?;
-    let region = stored.and_then(|stored| stored.region);
-    Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
 }
 
 /// Makes one pass without a service. The database knows the owners, so unfinished relays are safe.
@@ -375,12 +375,12 @@ pub async fn sweep_once(
         Lease::for_good(),
     )?);
     let instance = store.instance().await?;
-    let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
-    shared.set_owner(Namespace {
+    let own = Namespace {
         deployment: settings.relay.deployment.clone(),
         database: instance.database_id,
-    });
-    let sweep = sweep(&shared, database, dry_run).await?;
+    };
+    let context = NodeContext::new(settings, store.clone(), vendors, runtime);
+    let sweep = sweep(&context, Some(own), database, dry_run).await?;
     store.close().await;
     Ok(sweep)
 }

@@ -4,6 +4,7 @@ mod alarms;
 mod calls;
 mod cleanup_jobs;
 mod clock;
+mod context;
 #[cfg(feature = "sandbox")]
 pub mod crash;
 mod directory;
@@ -11,8 +12,11 @@ mod dispatcher;
 mod fleet;
 mod forced_end;
 mod janitor;
+mod messages;
 mod node_runner;
 mod pace;
+mod peer_messages;
+mod predecessor;
 mod quota_shares;
 mod recordings;
 mod records;
@@ -24,8 +28,8 @@ mod requests;
 #[cfg(feature = "sandbox")]
 pub mod sabotage;
 mod service;
-mod shared;
 mod spec;
+mod status;
 mod strays;
 mod supervise;
 pub mod view;
@@ -33,6 +37,7 @@ pub mod view;
 pub use alarms::AlarmCode;
 pub use calls::VendorClients;
 pub use clock::Clock;
+pub use context::NodeContext;
 pub use directory::{Directory, RelaySnapshot};
 pub use dispatcher::{
     DELIVERY_RESULTS, DeliveryError, Endpoint, EndpointError, EndpointResponse, PrivateAddressError,
@@ -45,4 +50,4 @@ pub use requests::{
     StrayActivity,
 };
 pub use service::{PageStatus, RelayService};
-pub use shared::{Readiness, Shared};
+pub use status::Readiness;

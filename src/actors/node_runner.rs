@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::dev::channel::AddressReceiver;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::alarms;
+use super::context::NodeContext;
 use super::fleet::{NodeSession, spawn_singletons};
-use super::registry::{Adopt, LoadedRelay, Registry};
-use super::shared::{Readiness, Shared};
+use super::messages::{Adopt, LoadedRelay, Mailboxes};
+use super::peer_messages::NoticeReader;
+use super::registry::Registry;
+use super::service::RelayService;
+use super::status::{NodeStatus, Readiness};
 use crate::relay::Namespace;
 use crate::store::{DatabaseLock, StoreError};
 
@@ -23,30 +29,59 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 pub struct TakenOver;
 
 /// Acquires the database, runs relays, and releases the database.
-#[derive(Debug)]
 pub struct NodeRunner {
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    mailboxes: Arc<Mailboxes>,
+    registry: Option<AddressReceiver<Registry>>,
     /// Migrates only once: a later version may migrate further while this one runs.
     migrated: OnceCell<()>,
 }
 
+impl std::fmt::Debug for NodeRunner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = &self.status;
+        f.debug_tuple("NodeRunner").field(status).finish()
+    }
+}
+
 impl NodeRunner {
-    /// Starts the registry, with actors on `threads` threads. Needs an actix system.
+    /// Runs nothing yet.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
-        let registry = Registry::start(shared.clone(), threads);
-        shared.set_registry(registry);
-        let migrated = OnceCell::new();
-        Self { shared, migrated }
+    pub fn new(context: Arc<NodeContext>) -> Self {
+        let (mailboxes, registry) = Registry::mailboxes();
+        Self {
+            context,
+            status: Arc::default(),
+            mailboxes,
+            registry: Some(registry),
+            migrated: OnceCell::new(),
+        }
     }
 
-    /// Runs relays whenever it may, until `end` returns or another process took over the database.
-    pub async fn run_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
+    /// The service over the relays that this runs.
+    #[must_use]
+    pub fn service(&self) -> RelayService {
+        let (context, status) = (self.context.clone(), self.status.clone());
+        RelayService::new(context, status, self.mailboxes.clone())
+    }
+
+    /// Runs relays whenever it may, until `end` returns or another process took over the database. Passes the notifications that
+    /// other nodes forward to `on_notice`, with their endpoints. Needs an actix system.
+    pub async fn run_until(
+        mut self,
+        end: impl Future<Output = ()>,
+        on_notice: impl Fn(&str, &Value) + Send + Sync + 'static,
+    ) -> Result<(), TakenOver> {
+        if let Some(registry) = self.registry.take() {
+            let (context, status) = (self.context.clone(), self.status.clone());
+            Registry::start(registry, context, status, self.mailboxes.clone());
+        }
         let mut watch = JoinSet::new();
-        watch.spawn(watch_database(self.shared.clone()));
-        let held = match self.shared.store.is_shared() {
+        watch.spawn(watch_database(self.context.clone(), self.status.clone()));
+        let held = match self.context.store.is_shared() {
             true => {
-                self.run_in_fleet(end).await;
+                self.run_in_fleet(end, Arc::new(on_notice)).await;
                 Ok(())
             }
             false => self.run_alone(end).await,
@@ -62,15 +97,15 @@ impl NodeRunner {
             lock = self.take_database() => lock,
             () = &mut end => return Ok(()),
         };
-        let mut work = spawn_singletons(&self.shared);
-        work.spawn(alarms::watch_own_forever(self.shared.clone()));
+        let mut work = spawn_singletons(&self.context, &self.status, &self.mailboxes);
+        work.spawn(alarms::watch_own_forever(self.context.clone()));
         let held = tokio::select! {
             () = &mut end => Ok(()),
             () = self.wait_until_taken_over() => Err(TakenOver),
         };
         if held.is_err() {
             self.set_waiting_for("Another process took over the database; this one exits.");
-            self.shared.set_readiness(Readiness::Starting);
+            self.status.set_readiness(Readiness::Starting);
         }
         // Before the lock is released.
         work.shutdown().await;
@@ -81,19 +116,19 @@ impl NodeRunner {
     async fn wait_until_taken_over(&self) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
-            match self.shared.store.instance().await {
-                Ok(instance) if instance.epoch != self.shared.epoch() => return,
+            match self.context.store.instance().await {
+                Ok(instance) if instance.epoch != self.status.epoch() => return,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "cannot read the epoch"),
             }
         }
     }
 
-    async fn run_in_fleet(&self, end: impl Future<Output = ()>) {
+    async fn run_in_fleet(&self, end: impl Future<Output = ()>, on_notice: NoticeReader) {
         let mut end = std::pin::pin!(end);
         loop {
             let mut session = tokio::select! {
-                session = self.join() => session,
+                session = self.join(&on_notice) => session,
                 () = &mut end => return,
             };
             let lost = tokio::select! {
@@ -107,17 +142,21 @@ impl NodeRunner {
             self.set_waiting_for(
                 "This process lost its lease on its relays and rejoins the fleet.",
             );
-            if self.shared.readiness() == Readiness::Ready {
-                self.shared.set_readiness(Readiness::Starting);
+            if self.status.readiness() == Readiness::Ready {
+                self.status.set_readiness(Readiness::Starting);
             }
             session.drop_all().await;
         }
     }
 
-    async fn join(&self) -> NodeSession {
+    async fn join(&self, on_notice: &NoticeReader) -> NodeSession {
         loop {
             let joined = match self.prepare().await {
-                Ok(()) => NodeSession::join(self.shared.clone()).await,
+                Ok(()) => {
+                    let (context, status) = (self.context.clone(), self.status.clone());
+                    let mailboxes = self.mailboxes.clone();
+                    NodeSession::join(context, status, mailboxes, on_notice.clone()).await
+                }
                 Err(error) => Err(error),
             };
             match joined {
@@ -126,7 +165,7 @@ impl NodeRunner {
                     return session;
                 }
                 Err(error) => {
-                    self.shared.note_database(false);
+                    self.status.note_database(false);
                     tracing::warn!(%error, "cannot join the fleet; retrying");
                     tokio::time::sleep(RETRY_EVERY).await;
                 }
@@ -150,10 +189,10 @@ impl NodeRunner {
     async fn acquire_lock(&self) -> DatabaseLock {
         let mut logged = false;
         loop {
-            match DatabaseLock::try_acquire(&self.shared.settings.database) {
+            match DatabaseLock::try_acquire(&self.context.settings.database) {
                 Ok(Ok(lock)) => return lock,
                 Ok(Err(held)) => {
-                    self.shared.note_database(true);
+                    self.status.note_database(true);
                     if !std::mem::replace(&mut logged, true) {
                         let pid = held.pid;
                         tracing::warn!(
@@ -167,7 +206,7 @@ impl NodeRunner {
                     });
                 }
                 Err(error) => {
-                    self.shared.note_database(false);
+                    self.status.note_database(false);
                     tracing::warn!(%error, "cannot try the database lock");
                 }
             }
@@ -177,70 +216,62 @@ impl NodeRunner {
 
     /// Fences the previous process.
     async fn take_over(&self) -> Result<(), StoreError> {
-        let shared = &self.shared;
+        let store = &self.context.store;
         self.set_waiting_for("Unfinished relays are being loaded.");
         self.prepare().await?;
-        shared.set_epoch(shared.store.take_epoch().await?);
+        self.status.set_epoch(store.take_epoch().await?);
         let mut relays: Vec<LoadedRelay> = Vec::new();
         let loaded = |stored| relays.push(LoadedRelay::from(stored));
-        shared.store.each_unfinished(loaded).await?;
+        store.each_unfinished(loaded).await?;
         let unfinished = relays.len();
-        if let Some(registry) = shared.registry() {
-            let _ = registry.send(Adopt { relays }).await;
-        }
+        let _ = self.mailboxes.adopt.send(Adopt { relays }).await;
         self.set_ready();
         tracing::info!(unfinished, "ready");
         Ok(())
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        let shared = &self.shared;
+        let context = &self.context;
         self.migrated
-            .get_or_try_init(|| shared.store.migrate())
+            .get_or_try_init(|| context.store.migrate())
             .await?;
-        let instance = shared.store.instance().await?;
-        shared.set_owner(Namespace {
-            deployment: shared.settings.relay.deployment.clone(),
+        let instance = context.store.instance().await?;
+        self.status.set_namespace(Namespace {
+            deployment: context.settings.relay.deployment.clone(),
             database: instance.database_id,
         });
-        shared.store.deliver_messages(shared.delivers()).await
+        context.store.deliver_messages(context.delivers()).await
     }
 
     fn set_ready(&self) {
-        self.shared.note_database(true);
-        self.shared.fleet.set_waiting_for(None);
-        if self.shared.readiness() == Readiness::Starting {
-            self.shared.set_readiness(Readiness::Ready);
+        self.status.note_database(true);
+        self.status.set_waiting_for(None);
+        if self.status.readiness() == Readiness::Starting {
+            self.status.set_readiness(Readiness::Ready);
         }
     }
 
     fn set_waiting_for(&self, reason: &str) {
-        self.shared.fleet.set_waiting_for(Some(reason.to_owned()));
-    }
-
-    /// The state shared with the actors.
-    #[must_use]
-    pub fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        self.status.set_waiting_for(Some(reason.to_owned()));
     }
 }
 
 /// Checks the database also while nothing is written.
-async fn watch_database(shared: Arc<Shared>) {
+async fn watch_database(context: Arc<NodeContext>, status: Arc<NodeStatus>) {
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
-        if shared.readiness() == Readiness::Starting {
+        if status.readiness() == Readiness::Starting {
             continue;
         }
         // After a failed write only a successful write counts.
-        let answers = if shared.database_answers() {
-            shared.store.ping_writer().await
+        let answers = if status.database_answers() {
+            context.store.ping_writer().await
         } else {
-            shared.store.try_write().await
+            context.store.try_write().await
         };
         if let Err(error) = &answers {
             tracing::warn!(%error, "the database takes no writes");
         }
-        shared.note_database(answers.is_ok());
+        status.note_database(answers.is_ok());
     }
 }

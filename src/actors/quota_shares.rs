@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::shared::Shared;
+use super::context::NodeContext;
 use crate::store::{Fleet, ShareChange, Shares, StoreError};
 
 /// By then the last calls of a node that left are outside a window of one second.
@@ -135,16 +135,20 @@ fn plan(own: &BudgetUse, epoch: i64, node: NodeRank, shares: &Shares) -> SharePl
 }
 
 /// On an error no share has grown.
-pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
+pub(super) async fn update(
+    context: &NodeContext,
+    fleet: &Fleet,
+    epoch: i64,
+) -> Result<(), StoreError> {
     let node = NodeRank::of(fleet, epoch, Utc::now());
-    let all = || -> Vec<BudgetUse> { shared.vendors.governors().map(budget_use).collect() };
+    let all = || -> Vec<BudgetUse> { context.vendors.governors().map(budget_use).collect() };
     let own = all();
-    let shares = shared.store.shares().await?;
+    let shares = context.store.shares().await?;
     let plans: Vec<_> = own
         .iter()
         .map(|own| plan(own, epoch, node, &shares))
         .collect();
-    for (governor, (own, plan)) in shared.vendors.governors().zip(own.iter().zip(&plans)) {
+    for (governor, (own, plan)) in context.vendors.governors().zip(own.iter().zip(&plans)) {
         let known = shares.pauses.get(own.name).copied().unwrap_or_default();
         if known > own.pause.unwrap_or_default() + PAUSE_TOLERANCE {
             governor.pause(known);
@@ -158,7 +162,7 @@ pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
         return Ok(());
     }
     let mut decided = Vec::new();
-    let done = shared
+    let done = context
         .store
         .change_shares(epoch, |shares| {
             // Read again: calls went on, within the shares just set.
@@ -173,7 +177,7 @@ pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
         })
         .await?;
     if done {
-        for (governor, plan) in shared.vendors.governors().zip(&decided) {
+        for (governor, plan) in context.vendors.governors().zip(&decided) {
             governor.set_share(plan.share);
         }
     }

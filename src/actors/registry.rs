@@ -1,32 +1,32 @@
 //! Supervises one actor per active relay, and restarts actors that die.
 
 mod hand_over;
-mod messages;
 mod restart;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix::dev::channel::{self, AddressReceiver};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tracing::Span;
 use uuid::Uuid;
 
-pub(super) use messages::{
-    Adopt, DeliverTo, DropAll, EgressDown, Evict, HandOff, ListRelays, LoadedRelay, Spawn,
-};
-
 use super::calls::VendorCalls;
 use super::clock::Clock;
+use super::context::NodeContext;
 use super::directory::RelaySnapshot;
-use super::fleet::peer_messages;
-use super::relay_actor::{ActorArgs, Deliver, RelayActor, StartMode};
-use super::shared::Shared;
+use super::messages::{Adopt, Deliver, DeliverTo, LoadedRelay, Mailboxes, Spawn};
+use super::predecessor::notify_if_down;
+use super::relay_actor::{RelayActor, StartMode};
+use super::status::NodeStatus;
 use super::supervise::{self, ExitCause, FailureReason};
-use crate::relay::{Event, Relay};
+use crate::config::RuntimeSettings;
+use crate::relay::Relay;
 
 const CHECK_EVERY: Duration = Duration::from_secs(5);
+const MAILBOX_CAPACITY: usize = 4096;
 
 struct Child {
     channel_id: i64,
@@ -49,7 +49,9 @@ struct SpawnArgs {
 }
 
 pub(super) struct Registry {
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    mailboxes: Arc<Mailboxes>,
     arbiters: Vec<Arbiter>,
     children: HashMap<Uuid, Child>,
     last_generation: u64,
@@ -64,15 +66,40 @@ struct ChildExit {
 }
 
 impl Registry {
-    pub(super) fn start(shared: Arc<Shared>, threads: usize) -> Addr<Self> {
-        let arbiters = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
-        Self {
-            shared,
-            arbiters,
+    /// Messages wait in the mailbox until the registry starts.
+    pub(super) fn mailboxes() -> (Arc<Mailboxes>, AddressReceiver<Self>) {
+        let (sender, receiver) = channel::channel(MAILBOX_CAPACITY);
+        let address: Addr<Self> = Addr::new(sender);
+        let mailboxes = Mailboxes {
+            deliver: address.clone().into(),
+            spawn: address.clone().into(),
+            adopt: address.clone().into(),
+            drop_all: address.clone().into(),
+            hand_off: address.clone().into(),
+            evict: address.clone().into(),
+            list_relays: address.into(),
+            new_cleanup_jobs: Arc::default(),
+        };
+        (Arc::new(mailboxes), receiver)
+    }
+
+    /// Needs an actix system.
+    pub(super) fn start(
+        receiver: AddressReceiver<Self>,
+        context: Arc<NodeContext>,
+        status: Arc<NodeStatus>,
+        mailboxes: Arc<Mailboxes>,
+    ) {
+        let threads = RuntimeSettings::threads(context.settings.runtime.arbiters);
+        let registry = Self {
+            context,
+            status,
+            mailboxes,
+            arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
             children: HashMap::new(),
             last_generation: 0,
-        }
-        .start()
+        };
+        actix_rt::spawn(Context::with_receiver(receiver).into_future(registry));
     }
 
     fn arbiter(&mut self, relay_id: Uuid) -> Option<ArbiterHandle> {
@@ -100,9 +127,9 @@ impl Registry {
         if self.children.contains_key(&relay_id) {
             return;
         }
-        if epoch != self.shared.epoch() {
+        if epoch != self.status.epoch() {
             // Stored under a lease that is lost by now.
-            self.shared.directory.remove(relay_id);
+            self.context.directory.remove(relay_id);
             return;
         }
         let mut child = Child {
@@ -110,7 +137,7 @@ impl Registry {
             epoch,
             generation: 0,
             actor: None,
-            calls: VendorCalls::new(self.shared.vendors.clone()),
+            calls: VendorCalls::new(self.context.vendors.clone()),
             deaths: VecDeque::new(),
             restarts: 0,
             waiting: Vec::new(),
@@ -125,7 +152,7 @@ impl Registry {
         self.spawn(&mut child, args, ctx);
         self.children.insert(relay_id, child);
         if has_predecessor {
-            self.notify_if_down(channel_id);
+            notify_if_down(&self.context, &self.mailboxes, channel_id);
         }
     }
 
@@ -146,56 +173,37 @@ impl Registry {
         let (registry, generation) = (ctx.address(), child.generation);
         let failure_reason = FailureReason::default();
         // A restarted actor keeps its relay's clock.
-        let known = self.shared.directory.get(relay_id);
+        let known = self.context.directory.get(relay_id);
         let clock = known.map_or_else(|| Clock::of(relay.durable()), |known| known.clock);
-        let args = ActorArgs {
+        let actor = RelayActor {
+            context: self.context.clone(),
+            status: self.status.clone(),
+            mailboxes: self.mailboxes.clone(),
             clock,
-            shared: self.shared.clone(),
             relay,
             revision,
             epoch: child.epoch,
             restarts: child.restarts,
             calls: child.calls.clone(),
             failure_reason: failure_reason.clone(),
-            last_error,
-            mode,
+            crash: last_error,
+            mode: Some(mode),
             parent,
+            last_event_at: clock.now(),
+            timer: None,
+            reported_down: false,
         };
-        let actor = supervise::start(
-            &arbiter,
-            move || RelayActor::new(args),
-            failure_reason,
-            move |cause| {
-                registry.do_send(ChildExit {
-                    relay_id,
-                    generation,
-                    cause,
-                });
-            },
-        );
+        let actor = supervise::start(&arbiter, actor, failure_reason, move |cause| {
+            registry.do_send(ChildExit {
+                relay_id,
+                generation,
+                cause,
+            });
+        });
         for message in child.waiting.drain(..) {
             actor.do_send(message);
         }
         child.actor = Some(actor);
-    }
-
-    fn notify_if_down(&self, channel_id: i64) {
-        if self.shared.store.is_shared() {
-            return peer_messages::notify_if_down(&self.shared, channel_id);
-        }
-        let relays = self.shared.directory.of_channel(channel_id);
-        let blocked = relays
-            .iter()
-            .any(|relay| !relay.durable.phase.holds_slot() && !relay.egress_is_down);
-        if blocked {
-            return;
-        }
-        for relay in relays {
-            let child = self.children.get(&relay.durable.spec.relay_id);
-            if let Some(actor) = child.and_then(|child| child.actor.as_ref()) {
-                actor.do_send(Deliver::from(Event::PredecessorDown));
-            }
-        }
     }
 
     fn is_latest(&self, relay_id: Uuid, generation: u64) -> bool {
@@ -205,11 +213,11 @@ impl Registry {
     }
 
     fn forget(&mut self, relay_id: Uuid) {
-        self.shared.directory.remove(relay_id);
+        self.context.directory.remove(relay_id);
         let Some(child) = self.children.remove(&relay_id) else {
             return;
         };
-        self.notify_if_down(child.channel_id);
+        notify_if_down(&self.context, &self.mailboxes, child.channel_id);
     }
 }
 
@@ -217,7 +225,6 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(4096);
         // A dead thread cannot report the exit of its actors.
         ctx.run_interval(CHECK_EVERY, |registry, ctx| {
             let gone = |child: &Child| child.actor.as_ref().is_some_and(|actor| !actor.connected());
@@ -259,7 +266,7 @@ impl Handler<Adopt> for Registry {
     type Result = ();
 
     fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) {
-        let now = self.shared.clock.now();
+        let now = self.context.clock.now();
         let mut relays = Vec::new();
         for loaded in message.relays {
             if self.children.contains_key(&loaded.relay_id()) {
@@ -273,7 +280,7 @@ impl Handler<Adopt> for Registry {
                 } => {
                     // Published before requests are served: else a page would be sent away, and a feed taken for a stray.
                     let snapshot = RelaySnapshot::before_its_actor(&relay, now);
-                    self.shared.directory.publish(snapshot);
+                    self.context.directory.publish(snapshot);
                     relays.push((epoch, (relay, revision)));
                 }
                 LoadedRelay::Unreadable { stored, reason } => {
@@ -301,14 +308,6 @@ impl Handler<DeliverTo> for Registry {
     }
 }
 
-impl Handler<EgressDown> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, message: EgressDown, _: &mut Self::Context) {
-        self.notify_if_down(message.channel_id);
-    }
-}
-
 impl Handler<ChildExit> for Registry {
     type Result = ();
 
@@ -316,7 +315,7 @@ impl Handler<ChildExit> for Registry {
         if !self.is_latest(exit.relay_id, exit.generation) {
             if !self.children.contains_key(&exit.relay_id) {
                 // The actor may have published once more while it stopped.
-                self.shared.directory.remove(exit.relay_id);
+                self.context.directory.remove(exit.relay_id);
             }
             return;
         }

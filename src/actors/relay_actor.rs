@@ -11,16 +11,19 @@ use tracing::{Instrument as _, Span};
 
 use super::calls::VendorCalls;
 use super::clock::Clock;
+use super::context::NodeContext;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
 use super::directory::RelaySnapshot;
+use super::messages::{Deliver, Mailboxes};
 use super::pace;
+use super::predecessor;
 use super::records;
-use super::registry::EgressDown;
 use super::relay_metrics;
-use super::shared::{SaveError, Shared};
+use super::status::NodeStatus;
 use super::supervise::FailureReason;
 use crate::relay::{Action, Durable, Event, Jitter, Phase, Relay, Step};
+use crate::store::{Save, Saved, StoreError, until_answered};
 
 pub(super) enum StartMode {
     /// The first step is stored; these are its actions.
@@ -28,55 +31,25 @@ pub(super) enum StartMode {
     Recovered,
 }
 
-pub(super) struct ActorArgs {
+pub(super) struct RelayActor {
+    pub(super) context: Arc<NodeContext>,
+    pub(super) status: Arc<NodeStatus>,
+    pub(super) mailboxes: Arc<Mailboxes>,
     pub(super) clock: Clock,
-    pub(super) shared: Arc<Shared>,
     pub(super) relay: Box<Relay>,
     pub(super) revision: i64,
     pub(super) epoch: i64,
     pub(super) restarts: u32,
     pub(super) calls: VendorCalls,
     pub(super) failure_reason: FailureReason,
-    pub(super) last_error: Option<String>,
-    pub(super) mode: StartMode,
+    /// Why the previous actor died.
+    pub(super) crash: Option<String>,
+    /// Taken by the start.
+    pub(super) mode: Option<StartMode>,
     pub(super) parent: Span,
-}
-
-pub(super) struct RelayActor {
-    clock: Clock,
-    shared: Arc<Shared>,
-    relay: Box<Relay>,
-    revision: i64,
-    epoch: i64,
-    restarts: u32,
-    calls: VendorCalls,
-    failure_reason: FailureReason,
-    crash: Option<String>,
-    last_event_at: DateTime<Utc>,
-    mode: Option<StartMode>,
-    parent: Span,
-    timer: Option<SpawnHandle>,
-    reported_down: bool,
-}
-
-/// An event for a relay. `stored` receives the state once the step is stored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Deliver {
-    pub(super) event: Event,
-    pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
-    /// The span of the request that caused the event.
-    pub(super) parent: Span,
-}
-
-impl From<Event> for Deliver {
-    fn from(event: Event) -> Self {
-        Self {
-            event,
-            stored: None,
-            parent: Span::none(),
-        }
-    }
+    pub(super) last_event_at: DateTime<Utc>,
+    pub(super) timer: Option<SpawnHandle>,
+    pub(super) reported_down: bool,
 }
 
 /// Stops the actor without further writes.
@@ -85,39 +58,6 @@ impl From<Event> for Deliver {
 pub(super) struct Stop;
 
 impl RelayActor {
-    pub(super) fn new(args: ActorArgs) -> Self {
-        let ActorArgs {
-            clock,
-            shared,
-            relay,
-            revision,
-            epoch,
-            restarts,
-            calls,
-            failure_reason,
-            last_error,
-            mode,
-            parent,
-        } = args;
-        let last_event_at = clock.now();
-        Self {
-            clock,
-            shared,
-            relay,
-            revision,
-            epoch,
-            restarts,
-            calls,
-            failure_reason,
-            crash: last_error,
-            last_event_at,
-            mode: Some(mode),
-            parent,
-            timer: None,
-            reported_down: false,
-        }
-    }
-
     /// At ERROR, so that no log filter drops the relay's id.
     fn span(&self, parent: &Span) -> Span {
         let spec = &self.relay.durable().spec;
@@ -142,10 +82,10 @@ impl RelayActor {
         self.last_event_at = now;
         let before = self.relay.durable().clone();
         let pace = pace::pace(
-            self.shared.directory.poller_counts(),
-            self.shared.fleet.size(),
-            &self.shared.vendors,
-            &self.shared.settings,
+            self.context.directory.poller_counts(),
+            self.status.fleet_size(),
+            &self.context.vendors,
+            &self.context.settings,
             &before.spec.backend,
         );
         self.relay.set_pace(pace);
@@ -160,7 +100,7 @@ impl RelayActor {
         if !step.must_be_stored() {
             return self.act(step, reply, parent, ctx);
         }
-        let wall = self.shared.clock.now();
+        let wall = self.context.clock.now();
         let durable = self.relay.durable();
         if durable.phase != before.phase {
             tracing::info!(
@@ -172,11 +112,11 @@ impl RelayActor {
         }
         let save = records::save(durable, &step, now, wall, self.revision, self.epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
-        let shared = self.shared.clone();
+        let (context, status) = (self.context.clone(), self.status.clone());
         let stored = async move {
             #[cfg(feature = "sandbox")]
             crash::point(CrashPoint::Before(CrashOperation::Save));
-            let saved = shared.save(save).await;
+            let saved = store(&context, &status, save).await;
             #[cfg(feature = "sandbox")]
             crash::point(CrashPoint::After(CrashOperation::Save));
             saved
@@ -215,8 +155,8 @@ impl RelayActor {
         }
         let over = self.relay.durable().phase == Phase::Ended;
         self.publish();
-        if !step.cleanup_jobs().count().eq(&0) {
-            self.shared.cleanup_changed();
+        if step.cleanup_jobs().next().is_some() {
+            self.mailboxes.new_cleanup_jobs.notify_one();
         }
         self.perform(step.actions, &parent, ctx);
         if let Some(stored) = stored {
@@ -224,9 +164,8 @@ impl RelayActor {
         }
         if !self.reported_down && self.relay.egress_is_down() {
             self.reported_down = true;
-            self.shared.send_to_registry(EgressDown {
-                channel_id: self.relay.durable().spec.channel_id,
-            });
+            let channel_id = self.relay.durable().spec.channel_id;
+            predecessor::notify_if_down(&self.context, &self.mailboxes, channel_id);
         }
         if over {
             ctx.notify(Stop);
@@ -264,7 +203,7 @@ impl RelayActor {
 
     fn publish(&self) {
         let now = self.clock.now();
-        self.shared.directory.publish(RelaySnapshot {
+        self.context.directory.publish(RelaySnapshot {
             clock: self.clock,
             durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
@@ -296,6 +235,31 @@ impl RelayActor {
     fn fail(&mut self, reason: String, ctx: &mut Context<Self>) {
         self.failure_reason.set(reason);
         ctx.notify(Stop);
+    }
+}
+
+#[derive(Debug)]
+enum SaveError {
+    Fenced,
+    Refused(String),
+}
+
+/// Retries until the database answers: an outage ends no relay.
+async fn store(context: &NodeContext, status: &NodeStatus, save: Save) -> Result<(), SaveError> {
+    let saved = until_answered("save a relay", || async {
+        let saved = context.store.save(save.clone()).await;
+        if let Err(StoreError::Unavailable(_)) = saved {
+            status.note_database(false);
+        }
+        saved
+    });
+    match saved.await {
+        Ok(Saved::Saved) => {
+            status.note_database(true);
+            Ok(())
+        }
+        Ok(Saved::Fenced) => Err(SaveError::Fenced),
+        Err(error) => Err(SaveError::Refused(error.to_string())),
     }
 }
 

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tracing::Span;
 use uuid::Uuid;
 
+use super::context::NodeContext;
 use super::directory::{Directory, RelaySnapshot};
 use super::janitor::{self, Sweep, SweepError};
-use super::registry::DeliverTo;
-use super::relay_actor::Deliver;
+use super::messages::{Deliver, Mailboxes};
 use super::requests::StrayActivity;
-use super::shared::{Readiness, Shared};
-use super::strays;
+use super::status::{NodeStatus, Readiness};
+use super::strays::{StrayReads, Strays};
 use crate::relay::{Durable, Event, Hint, PageReport};
 use crate::store::StoreError;
 
@@ -27,32 +27,42 @@ const NO_ANSWER: &str = "no answer";
 /// Starts, stops and finds relays. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RelayService {
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    mailboxes: Arc<Mailboxes>,
+    strays: Arc<Strays>,
 }
 
 impl RelayService {
-    /// A service over the actors that share this state.
-    #[must_use]
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(
+        context: Arc<NodeContext>,
+        status: Arc<NodeStatus>,
+        mailboxes: Arc<Mailboxes>,
+    ) -> Self {
+        let strays = Strays {
+            context: context.clone(),
+            status: status.clone(),
+            mailboxes: mailboxes.clone(),
+            reads: StrayReads::default(),
+        };
+        Self {
+            context,
+            status,
+            mailboxes,
+            strays: Arc::new(strays),
+        }
     }
 
     /// The active relays' snapshots.
     #[must_use]
     pub fn directory(&self) -> &Directory {
-        &self.shared.directory
-    }
-
-    /// The state shared with the actors.
-    #[must_use]
-    pub fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.context.directory
     }
 
     /// The channel's active relay: the slot holder, or else the newest.
     #[must_use]
     pub fn channel(&self, channel_id: i64) -> Option<Arc<RelaySnapshot>> {
-        let relays = self.shared.directory.of_channel(channel_id);
+        let relays = self.context.directory.of_channel(channel_id);
         relays
             .iter()
             .find(|relay| relay.durable.phase.holds_slot())
@@ -63,33 +73,39 @@ impl RelayService {
     /// Whether starts and stops are accepted.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        self.shared.readiness()
+        self.status.readiness()
     }
 
     /// Refuses starts from now on, but no stops.
     pub fn drain(&self) {
-        self.shared.set_readiness(Readiness::Draining);
+        self.status.set_readiness(Readiness::Draining);
+    }
+
+    /// Whether the last write or check reached the database.
+    #[must_use]
+    pub fn database_answers(&self) -> bool {
+        self.status.database_answers()
     }
 
     /// Whether starts are accepted, the database answers and vendors may be called.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let database = self.shared.database_answers();
-        self.shared.readiness() == Readiness::Ready && database && self.lease_holds()
+        let is_ready = self.readiness() == Readiness::Ready;
+        is_ready && self.database_answers() && self.lease_holds()
     }
 
     /// Whether a webhook endpoint is configured.
     #[must_use]
     pub fn delivers(&self) -> bool {
-        self.shared.delivers()
+        self.context.delivers()
     }
 
     /// A relay's current state, from its snapshot or the database.
     pub async fn find(&self, relay_id: Uuid) -> Result<Option<Durable>, StoreError> {
-        if let Some(relay) = self.shared.directory.get(relay_id) {
+        if let Some(relay) = self.context.directory.get(relay_id) {
             return Ok(Some((*relay.durable).clone()));
         }
-        let stored = self.shared.store.relay(relay_id).await?;
+        let stored = self.context.store.relay(relay_id).await?;
         stored
             .map(|stored| {
                 stored
@@ -101,35 +117,23 @@ impl RelayService {
 
     /// Passes a recorder page's report to its relay.
     pub async fn page_report(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
-        if self.shared.directory.get(relay_id).is_none() {
+        if self.context.directory.get(relay_id).is_none() {
             return self.forward_page_report(relay_id, attempt, report).await;
         }
-        let message = Deliver::from(Event::Page { attempt, report });
-        self.shared
-            .send_to_registry(DeliverTo { relay_id, message });
+        let event = Event::Page { attempt, report };
+        self.mailboxes.deliver(relay_id, event);
     }
 
     /// Runs the janitor once. With `dry_run` nothing is removed.
     pub async fn sweep(&self, dry_run: bool) -> Result<Sweep, SweepError> {
-        janitor::sweep(&self.shared, None, dry_run).await
+        janitor::sweep(&self.context, self.status.namespace(), None, dry_run).await
     }
 
     /// Handles stray activity in the background.
     pub fn stray(&self, stray: StrayActivity) {
-        let shared = self.shared.clone();
-        self.shared.runtime.spawn(async move {
-            let handled = match stray {
-                StrayActivity::FeedConnected { ingest } => {
-                    strays::feed_connected(&shared, ingest).await
-                }
-                StrayActivity::Egress { tag, sid, is_over } => {
-                    strays::egress(&shared, tag, sid, is_over).await
-                }
-            };
-            if let Err(error) = handled {
-                tracing::warn!(%error, "stray activity not handled");
-            }
-        });
+        let strays = self.strays.clone();
+        let handle = async move { strays.handle(stray).await };
+        self.context.runtime.spawn(handle);
     }
 
     /// Passes a hint to its relay, if that runs here.
@@ -139,7 +143,6 @@ impl RelayService {
             stored: None,
             parent: Span::current(),
         };
-        self.shared
-            .send_to_registry(DeliverTo { relay_id, message });
+        self.mailboxes.deliver(relay_id, message);
     }
 }

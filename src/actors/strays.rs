@@ -10,14 +10,17 @@ use uuid::Uuid;
 
 pub(super) use self::reads::StrayReads;
 use super::calls::permit_request;
-use super::shared::Shared;
+use super::context::NodeContext;
+use super::messages::Mailboxes;
+use super::requests::StrayActivity;
+use super::status::NodeStatus;
 use crate::relay::{Cleanup, CleanupKind, Phase, ResourceTag};
 use crate::store::{CleanupJobRow, Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StrayError {
+enum StrayError {
     #[error(transparent)]
     Vendor(#[from] VendorError),
     #[error(transparent)]
@@ -27,122 +30,134 @@ pub(super) enum StrayError {
 /// Longer uids are ignored; Cloudflare's have 32 characters.
 const LONGEST_UID: usize = 64;
 
-/// Most ingests are not ours: reads are rare and have the lowest priority.
-pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Result<(), StrayError> {
-    let (reads, cloudflare) = (&shared.stray_reads, &shared.vendors.cloudflare);
-    let Some(owner) = shared.owner() else {
-        return Ok(());
-    };
-    if ingest.len() > LONGEST_UID || !reads.begin(&ingest, Instant::now()) {
-        return Ok(());
-    }
-    let phases = shared.store.phases_with_ingest(&ingest).await?;
-    let holds_slot = |phase: &Named<Phase>| phase.known().is_some_and(Phase::holds_slot);
-    if phases.iter().any(holds_slot) {
-        // Another node's relay; that node gets the notification too.
-        return Ok(());
-    }
-    if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
-        tracing::debug!(
-            ingest,
-            "ignoring an encoder at an unknown ingest; too many of those were read recently"
-        );
-        return Ok(());
-    }
-    let permit = permit_request(Priority::Janitor);
-    let found = match cloudflare.get_live_input(permit, &ingest).await {
-        Err(error) if error.class == Class::NotFound => {
-            reads.not_ours(&ingest, Instant::now());
-            return Ok(());
-        }
-        found => found?,
-    };
-    let tag = found
-        .tag
-        .as_deref()
-        .and_then(|tag| tag.parse::<ResourceTag>().ok())
-        .filter(|tag| tag.namespace == owner);
-    let Some(tag) = tag else {
-        reads.not_ours(&ingest, Instant::now());
-        return Ok(());
-    };
-    if found.enabled == Some(false) {
-        return Ok(());
-    }
-    if shared
-        .directory
-        .get(tag.relay)
-        .is_some_and(|relay| relay.durable.phase.holds_slot())
-    {
-        return Ok(());
-    }
-    let Some(stored) = shared.store.relay(tag.relay).await? else {
-        return Ok(());
-    };
-    if stored.holds_slot() {
-        // Its actor is starting, or on another node.
-        return Ok(());
-    }
-    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
-    add_cleanup_job(
-        shared,
-        tag.relay,
-        stored.channel_id,
-        Cleanup::DisableStray { uid: ingest },
-    )
-    .await
+#[derive(Debug)]
+pub(super) struct Strays {
+    pub(super) context: Arc<NodeContext>,
+    pub(super) status: Arc<NodeStatus>,
+    pub(super) mailboxes: Arc<Mailboxes>,
+    pub(super) reads: StrayReads,
 }
 
-/// The notification names the sid for which a cleanup job may wait: it can stop the egress now.
-pub(super) async fn egress(
-    shared: &Arc<Shared>,
-    tag: ResourceTag,
-    sid: String,
-    is_over: bool,
-) -> Result<(), StrayError> {
-    if shared.owner().as_ref() != Some(&tag.namespace) {
-        return Ok(());
+impl Strays {
+    pub(super) async fn handle(&self, stray: StrayActivity) {
+        let handled = match stray {
+            StrayActivity::FeedConnected { ingest } => self.feed_connected(ingest).await,
+            StrayActivity::Egress { tag, sid, is_over } => self.egress(tag, sid, is_over).await,
+        };
+        if let Err(error) = handled {
+            tracing::warn!(%error, "stray activity not handled");
+        }
     }
-    let cname = tag.to_string();
-    let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
-    let waiting = cleanup_jobs
-        .iter()
-        .find(|open| open.kind == CleanupKind::UnknownEgress && open.target == cname);
-    let Some(open) = waiting else { return Ok(()) };
-    if !is_over
-        && let Ok(Cleanup::UnknownEgress {
-            resource_id,
-            other_resources,
-            cname,
-            uid,
-        }) = open.cleanup()
-    {
-        add_cleanup_job(
-            shared,
-            tag.relay,
-            open.channel_id,
-            Cleanup::StopEgress {
+
+    /// Most ingests are not ours: reads are rare and have the lowest priority.
+    async fn feed_connected(&self, ingest: String) -> Result<(), StrayError> {
+        let (reads, context) = (&self.reads, &self.context);
+        let cloudflare = &context.vendors.cloudflare;
+        let Some(namespace) = self.status.namespace() else {
+            return Ok(());
+        };
+        if ingest.len() > LONGEST_UID || !reads.begin(&ingest, Instant::now()) {
+            return Ok(());
+        }
+        let phases = context.store.phases_with_ingest(&ingest).await?;
+        let holds_slot = |phase: &Named<Phase>| phase.known().is_some_and(Phase::holds_slot);
+        if phases.iter().any(holds_slot) {
+            // Another node's relay; that node gets the notification too.
+            return Ok(());
+        }
+        if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
+            tracing::debug!(
+                ingest,
+                "ignoring an encoder at an unknown ingest; too many of those were read recently"
+            );
+            return Ok(());
+        }
+        let permit = permit_request(Priority::Janitor);
+        let found = match cloudflare.get_live_input(permit, &ingest).await {
+            Err(error) if error.class == Class::NotFound => {
+                reads.not_ours(&ingest, Instant::now());
+                return Ok(());
+            }
+            found => found?,
+        };
+        let tag = found
+            .tag
+            .as_deref()
+            .and_then(|tag| tag.parse::<ResourceTag>().ok())
+            .filter(|tag| tag.namespace == namespace);
+        let Some(tag) = tag else {
+            reads.not_ours(&ingest, Instant::now());
+            return Ok(());
+        };
+        if found.enabled == Some(false) {
+            return Ok(());
+        }
+        if context
+            .directory
+            .get(tag.relay)
+            .is_some_and(|relay| relay.durable.phase.holds_slot())
+        {
+            return Ok(());
+        }
+        let Some(stored) = context.store.relay(tag.relay).await? else {
+            return Ok(());
+        };
+        if stored.holds_slot() {
+            // Its actor is starting, or on another node.
+            return Ok(());
+        }
+        tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
+        let cleanup = Cleanup::DisableStray { uid: ingest };
+        self.add_cleanup_job(tag.relay, stored.channel_id, cleanup)
+            .await
+    }
+
+    /// The notification names the sid for which a cleanup job may wait: it can stop the egress now.
+    async fn egress(&self, tag: ResourceTag, sid: String, is_over: bool) -> Result<(), StrayError> {
+        if self.status.namespace().as_ref() != Some(&tag.namespace) {
+            return Ok(());
+        }
+        let (store, cname) = (&self.context.store, tag.to_string());
+        let cleanup_jobs = store.cleanup_jobs_of(tag.relay).await?;
+        let waiting = cleanup_jobs
+            .iter()
+            .find(|open| open.kind == CleanupKind::UnknownEgress && open.target == cname);
+        let Some(open) = waiting else { return Ok(()) };
+        if !is_over
+            && let Ok(Cleanup::UnknownEgress {
+                resource_id,
+                other_resources,
+                cname,
+                uid,
+            }) = open.cleanup()
+        {
+            let cleanup = Cleanup::StopEgress {
                 resource_id,
                 other_resources,
                 sid,
                 cname,
                 uid,
-            },
-        )
-        .await?;
+            };
+            self.add_cleanup_job(tag.relay, open.channel_id, cleanup)
+                .await?;
+        }
+        store.settle_cleanup_job(*open.id).await?;
+        Ok(())
     }
-    shared.store.settle_cleanup_job(*open.id).await?;
-    Ok(())
-}
 
-async fn add_cleanup_job(
-    shared: &Arc<Shared>,
-    relay_id: Uuid,
-    channel_id: i64,
-    cleanup: Cleanup,
-) -> Result<(), StrayError> {
-    let cleanup_job = CleanupJobRow::of(&cleanup, relay_id, channel_id, shared.clock.now());
-    shared.store.add_cleanup_jobs(vec![cleanup_job]).await?;
-    shared.cleanup_changed();
-    Ok(())
+    async fn add_cleanup_job(
+        &self,
+        relay_id: Uuid,
+        channel_id: i64,
+        cleanup: Cleanup,
+    ) -> Result<(), StrayError> {
+        let now = self.context.clock.now();
+        let cleanup_job = CleanupJobRow::of(&cleanup, relay_id, channel_id, now);
+        self.context
+            .store
+            .add_cleanup_jobs(vec![cleanup_job])
+            .await?;
+        self.mailboxes.new_cleanup_jobs.notify_one();
+        Ok(())
+    }
 }

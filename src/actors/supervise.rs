@@ -52,22 +52,20 @@ impl<F: FnOnce(ExitCause)> Drop for ExitNotice<F> {
     }
 }
 
-/// Calls `on_exit` exactly once, even when `build` panics or the thread has ended.
+/// Calls `on_exit` exactly once, even when the thread has ended.
 pub(super) fn start<A>(
     arbiter: &ArbiterHandle,
-    build: impl FnOnce() -> A + Send + 'static,
+    actor: A,
     failure_reason: FailureReason,
     on_exit: impl FnOnce(ExitCause) + Send + 'static,
 ) -> Addr<A>
 where
-    A: Actor<Context = Context<A>>,
+    A: Actor<Context = Context<A>> + Send,
 {
     let (sender, receiver) = channel::channel(16);
     let notice = ExitNotice(Some(on_exit));
     arbiter.spawn_fn(move || {
-        let task = actix_rt::spawn(async move {
-            Context::with_receiver(receiver).into_future(build()).await;
-        });
+        let task = actix_rt::spawn(Context::with_receiver(receiver).into_future(actor));
         actix_rt::spawn(async move {
             let cause = match task.await {
                 Ok(()) => failure_reason

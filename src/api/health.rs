@@ -240,7 +240,7 @@ impl Api {
 
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
         // A database may be readable and take no writes.
-        if !self.service.shared().database_answers() {
+        if !self.service.database_answers() {
             return Err(Problem::new(
                 Code::Database,
                 "The database does not accept writes.",

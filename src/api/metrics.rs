@@ -37,7 +37,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         set_relays(&api);
         set_budgets(&api);
         metrics::LISTENERS.set(f64::from(api.event_stream.listeners()), []);
-        let up = stored.is_some() && api.service.shared().database_answers();
+        let up = stored.is_some() && api.service.database_answers();
         metrics::DATABASE_UP.set(bit(up), []);
         let ready = api.service.is_ready() && !api.is_draining();
         metrics::READY.set(bit(ready), []);

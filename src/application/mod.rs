@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{NodeRunner, RelayService, Shared, VendorClients};
+use crate::actors::{NodeContext, NodeRunner, VendorClients};
 use crate::api::{self, Api};
 use crate::config::{RuntimeSettings, Settings};
 use crate::store::Store;
@@ -34,7 +34,7 @@ pub struct Application {
     settings: Arc<Settings>,
     listener: TcpListener,
     store: Store,
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
     certificate: Option<Arc<Certificate>>,
     stop_all_until: Option<BoxFuture<'static, ()>>,
 }
@@ -129,12 +129,12 @@ impl Application {
             runtime.clone(),
             lease,
         )?);
-        let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
+        let context = NodeContext::new(settings.clone(), store.clone(), vendors, runtime);
         Ok(Self {
             settings,
             listener,
             store,
-            shared,
+            context,
             certificate,
             stop_all_until: None,
         })
@@ -158,25 +158,20 @@ impl Application {
     /// Serves until `stop` returns, then drains. Egresses keep running for the next process, unless
     /// [`Application::stopping_all_on_exit`] is set. Fails if the server does or, on SQLite, another process took the database.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let service = RelayService::new(self.shared.clone());
-        let threads = &self.settings.runtime;
-        let (arbiters, workers) = (
-            RuntimeSettings::threads(threads.arbiters),
-            RuntimeSettings::threads(threads.http_workers),
-        );
-        let node_runner_ends = CancellationToken::new();
-        let mut node_runner = tokio::task::spawn_local(
-            NodeRunner::new(self.shared.clone(), arbiters)
-                .run_until(node_runner_ends.clone().cancelled_owned()),
-        );
+        let node_runner = NodeRunner::new(self.context.clone());
+        let service = node_runner.service();
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
-        let clock = self.shared.clone();
+        let clock = self.context.clone();
         let clock = tokio::spawn(async move { clock.watch_clock().await });
-        let outside = outside::outside(&self.shared, &service);
+        let outside = outside::outside(&self.context, &service);
         let api = Api::new(&self.settings, service.clone(), self.store.clone(), outside);
-        self.shared.on_notice({
+        let node_runner_ends = CancellationToken::new();
+        let mut node_runner = tokio::task::spawn_local({
             let api = api.clone();
-            move |endpoint, notice| api.receive_forwarded(endpoint, notice)
+            node_runner.run_until(
+                node_runner_ends.clone().cancelled_owned(),
+                move |endpoint, notice| api.receive_forwarded(endpoint, notice),
+            )
         });
         let event_stream = tokio::spawn({
             let api = api.clone();
@@ -187,6 +182,7 @@ impl Application {
             async move { api.share_sign_outs().await }
         });
         let grace = self.settings.server.shutdown_grace;
+        let workers = RuntimeSettings::threads(self.settings.runtime.http_workers);
         let tls = self.certificate.as_ref();
         let tls = tls.map(|certificate| certificate.server()).transpose()?;
         let renewal = self

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{RelayService, Shared, StrayActivity};
+use crate::actors::{NodeContext, RelayService, StrayActivity, VendorClients};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, EgressEvent};
 use crate::api::{Dependencies, VendorWatch, Viewers};
@@ -13,20 +13,20 @@ use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 /// How long a probe may wait for its permit: relays' calls come first.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependencies {
-    let clock = shared.clone();
+pub(super) fn outside(context: &Arc<NodeContext>, service: &RelayService) -> Dependencies {
+    let clock = context.clone();
     let service = service.clone();
     Dependencies {
         clock: Arc::new(move || clock.now()),
         health: Health {
-            cloudflare: cloudflare(shared),
-            agora: agora(shared),
-            budgets: budgets(shared),
+            cloudflare: cloudflare(&context.vendors),
+            agora: agora(&context.vendors),
+            budgets: budgets(context.vendors.clone()),
         },
-        viewers: viewers(shared),
+        viewers: viewers(context.vendors.clone()),
         on_stray: Arc::new(move |stray| on_stray(&service, stray)),
-        node: shared.node().to_owned(),
-        pages: console::pages(shared.settings()),
+        node: context.node.clone(),
+        pages: console::pages(&context.settings),
     }
 }
 
@@ -58,8 +58,7 @@ fn permit_request(priority: Priority) -> PermitRequest {
     PermitRequest::within(priority, PATIENCE)
 }
 
-fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
-    let vendors = shared.vendors();
+fn cloudflare(vendors: &Arc<VendorClients>) -> VendorWatch {
     let (success, error) = (vendors.clone(), vendors.clone());
     let (refused, probe) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
@@ -79,8 +78,7 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
     )
 }
 
-fn agora(shared: &Arc<Shared>) -> VendorWatch {
-    let vendors = shared.vendors();
+fn agora(vendors: &Arc<VendorClients>) -> VendorWatch {
     let (success, error) = (vendors.clone(), vendors.clone());
     let (refused, probe) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
@@ -100,8 +98,7 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
     )
 }
 
-fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync> {
-    let vendors = shared.vendors().clone();
+fn budgets(vendors: Arc<VendorClients>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync> {
     Arc::new(move || {
         let (cloudflare, agora) = (&vendors.cloudflare, &vendors.agora);
         let mut budgets = vec![cloudflare.budget(), cloudflare.customer().budget()];
@@ -110,8 +107,7 @@ fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send +
     })
 }
 
-fn viewers(shared: &Arc<Shared>) -> Viewers {
-    let vendors = shared.vendors().clone();
+fn viewers(vendors: Arc<VendorClients>) -> Viewers {
     Viewers::new(Arc::new(move |ingest| {
         let vendors = vendors.clone();
         Box::pin(async move {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actors::calls::{failure, permit_request, recording};
+use crate::actors::context::NodeContext;
 use crate::actors::records;
-use crate::actors::shared::Shared;
 use crate::relay::{Class, Cleanup, Event, Failure, Recording, Relay};
 use crate::store::{CleanupJobRow, Saved, StoreError};
 use crate::vendors::agora::cloud_recording::{RecordingStopAnswer, RecordingTask};
@@ -26,14 +26,14 @@ pub(super) enum CleanupResult {
 }
 
 pub(super) async fn attempt(
-    shared: &Shared,
+    context: &NodeContext,
     open: &CleanupJobRow,
     cleanup: &Cleanup,
     passed: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
-    let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    let (cloudflare, agora) = (&context.vendors.cloudflare, &context.vendors.agora);
     match cleanup {
         Cleanup::StopEgress {
             resource_id,
@@ -58,7 +58,7 @@ pub(super) async fn attempt(
                     Err(error) => return Err(failure(error)),
                 }
             }
-            Ok(poll_again(open, not_found_backoff(shared), now))
+            Ok(poll_again(open, not_found_backoff(context), now))
         }
         // Until a notification names the sid there is nothing to call. The egress ends by itself.
         Cleanup::UnknownEgress { .. } => {
@@ -78,7 +78,7 @@ pub(super) async fn attempt(
             {
                 DeleteAnswer::Deleted => Ok(CleanupResult::Done),
                 DeleteAnswer::NotFound { .. } => {
-                    Ok(poll_again(open, not_found_backoff(shared), now))
+                    Ok(poll_again(open, not_found_backoff(context), now))
                 }
             }
         }
@@ -90,7 +90,7 @@ pub(super) async fn attempt(
                 .find(|converter| converter.name.as_ref() == Some(name))
             {
                 None if list.may_be_cut => {
-                    let idle_timeout = shared.settings.agora.media_push.idle_timeout;
+                    let idle_timeout = context.settings.agora.media_push.idle_timeout;
                     if has_ended_idle(passed, idle_timeout) {
                         tracing::warn!(
                             name,
@@ -103,7 +103,7 @@ pub(super) async fn attempt(
                         "the list may be cut".into(),
                     ))
                 }
-                None => Ok(poll_again(open, not_found_backoff(shared), now)),
+                None => Ok(poll_again(open, not_found_backoff(context), now)),
                 Some(found) => {
                     agora
                         .media_push()
@@ -115,7 +115,7 @@ pub(super) async fn attempt(
             }
         }
         Cleanup::FindIngest { tag } => {
-            let backoff = not_found_backoff(shared);
+            let backoff = not_found_backoff(context);
             find_ingest(cloudflare, open, tag, backoff, now).await
         }
         Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
@@ -146,7 +146,7 @@ pub(super) async fn attempt(
                 .map_err(failure)?;
             let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
-            record_late_recordings(shared, open, recordings).await?;
+            record_late_recordings(context, open, recordings).await?;
             let last = open.created_at + LAST_POLL;
             if settled || passed >= LAST_POLL {
                 return Ok(CleanupResult::Done);
@@ -167,8 +167,8 @@ fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
 }
 
 /// How long Agora may answer 404 for a task that is moving.
-fn not_found_backoff(shared: &Shared) -> TimeDelta {
-    let waits = shared.settings.agora.not_found_backoff.iter();
+fn not_found_backoff(context: &NodeContext) -> TimeDelta {
+    let waits = context.settings.agora.not_found_backoff.iter();
     TimeDelta::from_std(waits.sum()).unwrap_or(TimeDelta::MAX / 2)
 }
 
@@ -217,7 +217,7 @@ async fn find_ingest(
 }
 
 async fn record_late_recordings(
-    shared: &Shared,
+    context: &NodeContext,
     open: &CleanupJobRow,
     recordings: Vec<Recording>,
 ) -> Result<(), Failure> {
@@ -231,7 +231,7 @@ async fn record_late_recordings(
         message,
         retry_after_ms: None,
     };
-    let stored = shared
+    let stored = context
         .store
         .relay(relay_id)
         .await
@@ -243,7 +243,7 @@ async fn record_late_recordings(
     let durable = stored
         .durable()
         .map_err(|error| broken(error.to_string()))?;
-    let now = shared.clock.now();
+    let now = context.clock.now();
     let mut relay = Relay::load(durable, 1);
     let step = relay
         .handle(Event::LateRecordings(recordings), now)
@@ -259,7 +259,7 @@ async fn record_late_recordings(
         stored.revision,
         stored.epoch,
     );
-    match shared.store.save(save).await {
+    match context.store.save(save).await {
         Ok(Saved::Saved) => Ok(()),
         Ok(Saved::Fenced) => Err(broken("the relay changed meanwhile".into())),
         Err(StoreError::Unavailable(error)) => Err(broken(error)),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ROUND;
-use crate::actors::shared::Shared;
+use crate::actors::context::NodeContext;
+use crate::actors::status::NodeStatus;
 use crate::vendors::lease::LeaseInstant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
@@ -18,11 +19,12 @@ pub(in crate::actors) enum LeaseLost {
 }
 
 pub(super) async fn renew_forever(
-    shared: Arc<Shared>,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
     epoch: i64,
     renewed: LeaseInstant,
 ) -> LeaseLost {
-    let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
+    let (lease, every) = (context.settings.fleet.lease, context.settings.fleet.renewal);
     let mut renewed = renewed.at();
     let mut next = renewed + every;
     loop {
@@ -34,10 +36,10 @@ pub(super) async fn renew_forever(
         }
         // A hanging renewal is cancelled when the next one is due.
         let deadline = expires.min(sent.at() + every);
-        let renewal = shared.store.renew(epoch, lease);
+        let renewal = context.store.renew(epoch, lease);
         match tokio::time::timeout_at(deadline, renewal).await {
             Ok(Ok(true)) => {
-                shared.vendors.lease.renewed(sent, lease);
+                context.vendors.lease.renewed(sent, lease);
                 renewed = sent.at();
                 next = renewed + every;
             }
@@ -46,13 +48,13 @@ pub(super) async fn renew_forever(
                 let reason = match failed {
                     Ok(Err(error)) => error.to_string(),
                     Ok(Ok(_)) | Err(_) => {
-                        shared.store.reconnect();
+                        context.store.reconnect();
                         "no answer in time".to_owned()
                     }
                 };
                 let seconds = renewed.elapsed().as_secs();
                 tracing::warn!(reason, seconds, "lease not renewed; retrying");
-                shared.note_database(false);
+                status.note_database(false);
                 next = Instant::now() + ROUND.min(every);
             }
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::balance::{self, BalanceStep};
 use super::{NodeSession, POLLS_END_WITHIN};
-use crate::actors::registry::{Adopt, Evict, HandOff, ListRelays};
+use crate::actors::messages::{Adopt, Evict, HandOff, ListRelays};
 use crate::store::{Fleet, StoreError, StoredRelay, until_done};
 use crate::telemetry::metrics;
 
@@ -38,12 +38,12 @@ impl NodeSession {
                 }
                 BalanceStep::Claim(most) => {
                     let before = taken.len();
-                    taken.extend(self.shared.store.claim(self.epoch, most).await?);
+                    taken.extend(self.context.store.claim(self.epoch, most).await?);
                     let claimed = u64::try_from(taken.len() - before).unwrap_or(u64::MAX);
                     if claimed < balance::MOST_CLAIMED {
                         return Ok(fleet);
                     }
-                    fleet = self.shared.store.fleet().await?;
+                    fleet = self.context.store.fleet().await?;
                 }
             }
         }
@@ -55,23 +55,22 @@ impl NodeSession {
         }
         tracing::info!(relays = relays.len(), "claimed");
         metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
-        if let Some(registry) = self.shared.registry() {
-            let relays = relays.into_iter().map(Into::into).collect();
-            let _ = registry.send(Adopt { relays }).await;
-        }
+        let relays = relays.into_iter().map(Into::into).collect();
+        let _ = self.mailboxes.adopt.send(Adopt { relays }).await;
     }
 
     async fn release(&mut self, most: u64) {
         while self.releases.try_join_next().is_some() {}
-        let Some(registry) = self.shared.registry().filter(|_| self.releases.is_empty()) else {
+        if !self.releases.is_empty() {
             return;
-        };
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let handed_off = registry.send(HandOff(most)).await.unwrap_or_default();
+        }
+        let hand_off = HandOff(usize::try_from(most).unwrap_or(usize::MAX));
+        let handed_off = self.mailboxes.hand_off.send(hand_off).await;
+        let handed_off = handed_off.unwrap_or_default();
         if handed_off.is_empty() {
             return;
         }
-        let (store, epoch) = (self.shared.store.clone(), self.epoch);
+        let (store, epoch) = (self.context.store.clone(), self.epoch);
         // In the background: this node keeps handling stop requests.
         self.releases.spawn(async move {
             join_all(
@@ -96,31 +95,29 @@ impl NodeSession {
             return Ok(());
         }
         self.reconciled_at = Instant::now();
-        let Some(registry) = self.shared.registry() else {
-            return Ok(());
-        };
-        let here = registry.send(ListRelays).await.unwrap_or_default();
+        let here = self.mailboxes.list_relays.send(ListRelays).await;
+        let here = here.unwrap_or_default();
         let here: HashSet<Uuid> = here.into_iter().collect();
         // Read after the listing: every listed relay is stored by now.
-        let stored = self.shared.store.driven_by(self.epoch).await?;
+        let stored = self.context.store.driven_by(self.epoch).await?;
         let stored: HashSet<Uuid> = stored.into_iter().collect();
         for relay_id in here.difference(&stored).copied() {
-            let relay = self.shared.store.relay(relay_id).await?;
+            let relay = self.context.store.relay(relay_id).await?;
             // The actor of an ended relay stops by itself.
             let unfinished = |relay: &StoredRelay| relay.ended_at.is_none();
             if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
                 tracing::warn!(%relay_id, "relay belongs to another node; evicted");
-                registry.do_send(Evict(relay_id));
+                self.mailboxes.evict.do_send(Evict(relay_id));
             }
         }
         for relay_id in stored.difference(&here).copied() {
             // A start in progress may not have reached the registry yet; its message arrives there before this one.
-            let stored = self.shared.store.relay(relay_id).await?;
+            let stored = self.context.store.relay(relay_id).await?;
             let ours = |relay: &StoredRelay| relay.epoch == self.epoch && relay.ended_at.is_none();
             if let Some(stored) = stored.filter(ours) {
                 tracing::debug!(%relay_id, "relay had no actor; adopted");
                 let relays = vec![stored.into()];
-                let _ = registry.send(Adopt { relays }).await;
+                let _ = self.mailboxes.adopt.send(Adopt { relays }).await;
             }
         }
         Ok(())

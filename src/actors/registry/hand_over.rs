@@ -3,9 +3,9 @@
 use actix::{Handler, MessageResult};
 use uuid::Uuid;
 
-use super::messages::{DropAll, Evict, HandOff, ListRelays};
 use super::{Child, Registry};
 use crate::actors::calls::VendorCalls;
+use crate::actors::messages::{DropAll, Evict, HandOff, ListRelays};
 use crate::actors::relay_actor::Stop;
 use crate::relay::Phase;
 
@@ -15,7 +15,7 @@ impl Registry {
         let child = self.children.remove(&relay_id)?;
         // Prevents further calls, even in the middle of a step.
         child.calls.in_flight().close();
-        self.shared.directory.remove(relay_id);
+        self.context.directory.remove(relay_id);
         if let Some(actor) = child.actor {
             actor.do_send(Stop);
         }
@@ -37,7 +37,7 @@ impl Handler<HandOff> for Registry {
 
     fn handle(&mut self, HandOff(most): HandOff, _: &mut Self::Context) -> Self::Result {
         let live = |(relay_id, child): (&Uuid, &Child)| {
-            let relay = self.shared.directory.get(*relay_id)?;
+            let relay = self.context.directory.get(*relay_id)?;
             let busy = !child.calls.in_flight().is_empty();
             (relay.durable.phase == Phase::Live).then_some((busy, *relay_id))
         };

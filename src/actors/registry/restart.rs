@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{Registry, SpawnArgs};
 use crate::actors::calls::VendorCalls;
+use crate::actors::context::NodeContext;
 use crate::actors::forced_end;
 use crate::actors::relay_actor::StartMode;
-use crate::actors::shared::Shared;
 use crate::relay::{Backoff, Durable, OutcomeCode, Relay};
 use crate::store::{StoredRelay, Unreadable, until_done};
 use crate::telemetry::metrics;
@@ -44,12 +44,12 @@ impl Registry {
         tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "relay actor died");
         let wait = BACKOFF.after(u32::try_from(deaths.saturating_sub(1)).unwrap_or(u32::MAX));
         let in_flight = child.calls.in_flight().clone();
-        let shared = self.shared.clone();
+        let context = self.context.clone();
         let load = async move {
             in_flight.close();
             in_flight.wait().await;
             tokio::time::sleep(wait).await;
-            load(&shared, relay_id).await
+            load(&context, relay_id).await
         };
         let span = tracing::error_span!("relay", %relay_id, channel_id = child.channel_id);
         let load = load.instrument(span);
@@ -82,7 +82,7 @@ impl Registry {
         let Some(mut child) = self.children.remove(&relay_id) else {
             return;
         };
-        child.calls = VendorCalls::new(self.shared.vendors.clone());
+        child.calls = VendorCalls::new(self.context.vendors.clone());
         let incarnation = child.restarts.saturating_add(1);
         let relay = Box::new(Relay::load(durable, incarnation));
         let args = SpawnArgs {
@@ -108,23 +108,23 @@ impl Registry {
             metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
         }
         tracing::error!(%relay_id, channel_id = stored.channel_id, reason, "relay cannot be run; ending it and creating cleanup jobs");
-        let shared = self.shared.clone();
-        let end = async move { forced_end::end(&shared, &stored, &reason).await };
+        let context = self.context.clone();
+        let end = async move { forced_end::end(&context, &stored, &reason).await };
         ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
             registry.forget(relay_id);
-            registry.shared.cleanup_changed();
+            registry.mailboxes.new_cleanup_jobs.notify_one();
         }));
     }
 }
 
 async fn load(
-    shared: &Shared,
+    context: &NodeContext,
     relay_id: Uuid,
 ) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
     let stored = until_done("load a relay", || async {
         // The dead actor's last save may still be queued: landing after this read, it would fence the new actor.
-        shared.store.ping_writer().await?;
-        shared.store.relay(relay_id).await
+        context.store.ping_writer().await?;
+        context.store.relay(relay_id).await
     })
     .await?;
     let durable = stored.durable();

@@ -24,7 +24,7 @@ impl RelayService {
         let Some(request_key) = request_key else {
             return Ok(KeyStatus::Free);
         };
-        match self.shared.store.idempotency(&request_key.key).await? {
+        match self.context.store.idempotency(&request_key.key).await? {
             Some(record) => self.recorded(request_key, record).await,
             None => Ok(KeyStatus::Free),
         }
@@ -35,7 +35,7 @@ impl RelayService {
         &self,
         request_key: &RequestKey,
     ) -> Result<Option<Durable>, StopError> {
-        let record = self.shared.store.idempotency(&request_key.key).await;
+        let record = self.context.store.idempotency(&request_key.key).await;
         let Some(record) = record? else {
             return Ok(None);
         };
@@ -59,7 +59,7 @@ impl RelayService {
                 false => KeyStatus::Mismatch,
             }),
             Some(_) | None => {
-                self.shared.store.forget_idempotency(record).await?;
+                self.context.store.forget_idempotency(record).await?;
                 Ok(KeyStatus::Free)
             }
         }

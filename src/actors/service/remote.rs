@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::RelayService;
 use super::stop::unconfirmed;
 use crate::actors::directory::RelaySnapshot;
-use crate::actors::fleet::peer_messages::{self, PeerMessage};
+use crate::actors::peer_messages::{self, PeerMessage};
 use crate::actors::requests::{StopAnswer, StopError};
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
@@ -44,7 +44,7 @@ fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
 
 impl RelayService {
     pub(super) async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
-        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        let (store, now) = (&self.context.store, self.context.clock.now());
         let accepted = store
             .request_stop(relay_id, now)
             .await
@@ -69,7 +69,7 @@ impl RelayService {
     }
 
     async fn stored(&self, relay_id: Uuid) -> Result<Durable, StopError> {
-        let stored = self.shared.store.relay(relay_id).await;
+        let stored = self.context.store.relay(relay_id).await;
         let stored = stored.map_err(unconfirmed)?.ok_or(StopError::NotFound)?;
         stored
             .durable()
@@ -82,14 +82,14 @@ impl RelayService {
         relay_id: Uuid,
         attempt: u32,
     ) -> Result<Option<PageStatus>, StoreError> {
-        if let Some(relay) = self.shared.directory.get(relay_id) {
+        if let Some(relay) = self.context.directory.get(relay_id) {
             return Ok(Some(page_status(&relay.durable, attempt)));
         }
-        if self.shared.readiness() == crate::actors::Readiness::Starting {
+        if self.status.readiness() == crate::actors::Readiness::Starting {
             return Ok(None);
         }
-        let stored = match self.shared.store.is_shared() {
-            true => self.shared.store.relay(relay_id).await?,
+        let stored = match self.context.store.is_shared() {
+            true => self.context.store.relay(relay_id).await?,
             false => None,
         };
         let unfinished = stored.filter(|stored| stored.ended_at.is_none());
@@ -106,7 +106,7 @@ impl RelayService {
         attempt: u32,
         report: PageReport,
     ) {
-        let owner = match self.shared.store.relay(relay_id).await {
+        let owner = match self.context.store.relay(relay_id).await {
             Ok(stored) => stored.map(|stored| stored.epoch),
             Err(_) => None,
         };
@@ -116,27 +116,28 @@ impl RelayService {
                 attempt,
                 report,
             };
-            peer_messages::send(&self.shared, epoch, &peer_message).await;
+            peer_messages::send(&self.context.store, epoch, &peer_message).await;
         }
     }
 
     /// Sends a verified notification that concerns no local relay to the other nodes.
     pub async fn pass_on(&self, endpoint: &str, notice: Value) {
-        if self.shared.store.is_shared() {
-            peer_messages::broadcast_notice(&self.shared, endpoint, notice).await;
+        let store = &self.context.store;
+        if store.is_shared() {
+            peer_messages::broadcast_notice(store, &self.status, endpoint, notice).await;
         }
     }
 
     /// All active relays with their node's name; remote ones as stored.
     pub async fn all(&self) -> Result<Vec<(Arc<RelaySnapshot>, String)>, StoreError> {
-        let shared = &self.shared;
-        let here = shared.directory.all().into_iter();
-        let mut all: Vec<_> = here.map(|relay| (relay, shared.node.clone())).collect();
-        if shared.store.is_shared() {
-            let unfinished = shared.store.unfinished_but_of(shared.epoch()).await?;
+        let context = &self.context;
+        let here = context.directory.all().into_iter();
+        let mut all: Vec<_> = here.map(|relay| (relay, context.node.clone())).collect();
+        if context.store.is_shared() {
+            let unfinished = context.store.unfinished_but_of(self.status.epoch()).await?;
             let remote = unfinished
                 .iter()
-                .filter(|stored| shared.directory.get(*stored.id).is_none());
+                .filter(|stored| context.directory.get(*stored.id).is_none());
             all.extend(remote.filter_map(|stored| self.snapshot(stored)));
         }
         Ok(all)
@@ -146,7 +147,7 @@ impl RelayService {
         let durable = stored.durable().ok()?;
         let last_event_at = durable.phase_since;
         let relay = Relay::load(durable, 1);
-        let name = self.shared.fleet.name_of(stored.epoch);
+        let name = self.status.name_of(stored.epoch);
         Some((
             Arc::new(RelaySnapshot::before_its_actor(&relay, last_event_at)),
             name.unwrap_or_else(|| NO_NODE.to_owned()),
@@ -156,12 +157,12 @@ impl RelayService {
     /// Why starts are not accepted, as a sentence.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.shared.fleet.waiting_for()
+        self.status.waiting_for()
     }
 
     /// Whether this process's lease allows vendor calls.
     #[must_use]
     pub fn lease_holds(&self) -> bool {
-        self.shared.vendors.lease.holds()
+        self.context.vendors.lease.holds()
     }
 }

@@ -11,12 +11,12 @@ use super::{NO_ANSWER, RelayService};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::directory::RelaySnapshot;
+use crate::actors::messages::{Adopt, Spawn};
 use crate::actors::records;
-use crate::actors::registry::{Adopt, Spawn};
 use crate::actors::relay_metrics;
 use crate::actors::requests::{StartAnswer, StartError, StartRequest};
-use crate::actors::shared::Readiness;
 use crate::actors::spec::spec;
+use crate::actors::status::Readiness;
 use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
 use crate::store::{Created, NewRelay, Projection, StoreError, StoredRelay, until_done};
@@ -30,8 +30,8 @@ const PREDECESSOR_WAIT: TimeDelta = TimeDelta::seconds(10);
 impl RelayService {
     /// Starts a relay on a channel.
     pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
-        match self.shared.readiness() {
-            Readiness::Starting if !self.shared.database_answers() => {
+        match self.status.readiness() {
+            Readiness::Starting if !self.status.database_answers() => {
                 return Err(StartError::Database(NO_ANSWER.to_owned()));
             }
             Readiness::Starting => return Err(StartError::Starting),
@@ -57,7 +57,7 @@ impl RelayService {
         // Continues if the caller disconnects: a stored relay must get its actor.
         let service = self.clone();
         let created = self
-            .shared
+            .context
             .runtime
             .spawn(async move { service.create(request).await }.in_current_span());
         match created
@@ -71,7 +71,7 @@ impl RelayService {
 
     /// Agora would refuse too, but only after the ingest was created.
     async fn within_quota(&self) -> Result<(), StartError> {
-        let agora = &self.shared.settings.agora;
+        let agora = &self.context.settings.agora;
         let (setting, limit) = match agora.backend {
             AgoraBackend::CloudRecording => (
                 "agora.cloud_recording.max_concurrent",
@@ -90,23 +90,23 @@ impl RelayService {
 
     /// On all nodes. Of two simultaneous starts Agora may have to refuse one.
     async fn egresses(&self) -> Result<u64, StartError> {
-        let store = &self.shared.store;
+        let store = &self.context.store;
         if store.is_shared() {
             return store.egresses().await.map_err(start_error);
         }
-        let all = self.shared.directory.all();
+        let all = self.context.directory.all();
         let running = all.iter().filter(|relay| !relay.egress_is_down);
         Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
     }
 
     async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
-        let shared = &self.shared;
-        if !shared.store.is_shared() {
+        let context = &self.context;
+        if !context.store.is_shared() {
             return Ok(Vec::new());
         }
-        let all = shared.store.unfinished_of_channel(channel_id).await;
+        let all = context.store.unfinished_of_channel(channel_id).await;
         let mut remote = all.map_err(start_error)?;
-        remote.retain(|stored| shared.directory.get(*stored.id).is_none());
+        remote.retain(|stored| context.directory.get(*stored.id).is_none());
         Ok(remote)
     }
 
@@ -116,7 +116,7 @@ impl RelayService {
         remote: &[StoredRelay],
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
-        let here = self.shared.directory.of_channel(channel_id);
+        let here = self.context.directory.of_channel(channel_id);
         let blocked = here.iter().filter(|relay| !relay.egress_is_down);
         let here = blocked.map(|relay| relay.durable.stopped_at);
         let remote = remote
@@ -152,7 +152,7 @@ impl RelayService {
     }
 
     async fn stop_is_pending(&self, relay_id: Uuid) -> Result<bool, StartError> {
-        let store = &self.shared.store;
+        let store = &self.context.store;
         if !store.is_shared() {
             return Ok(false);
         }
@@ -162,9 +162,9 @@ impl RelayService {
 
     /// `None`: the key was just freed; try again.
     async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
-        let shared = &self.shared;
-        let namespace = shared.owner().ok_or(StartError::Starting)?;
-        let now = shared.clock.now();
+        let context = &self.context;
+        let namespace = self.status.namespace().ok_or(StartError::Starting)?;
+        let now = context.clock.now();
         let remote = self.remote(request.channel_id).await?;
         // A conflict in the insert would repeat the whole batch of writes.
         if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
@@ -175,12 +175,18 @@ impl RelayService {
                 .map(Creation::existing);
         }
         let egress_not_before = self.egress_not_before(request.channel_id, &remote, now);
-        let spec = spec(&shared.settings, namespace, request, now, egress_not_before);
+        let spec = spec(
+            &context.settings,
+            namespace,
+            request,
+            now,
+            egress_not_before,
+        );
         let relay_id = spec.relay_id;
         let (relay, step) =
             Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;
         let durable = relay.durable();
-        let epoch = shared.epoch();
+        let epoch = self.status.epoch();
         let new = NewRelay {
             row: StoredRelay::of(durable, epoch, 0),
             journal: records::journal(durable, &step, now),
@@ -193,18 +199,18 @@ impl RelayService {
         };
         #[cfg(feature = "sandbox")]
         crash::point(CrashPoint::Before(CrashOperation::StoreRelay));
-        let created = shared.store.create(new).await;
+        let created = context.store.create(new).await;
         #[cfg(feature = "sandbox")]
         crash::point(CrashPoint::After(CrashOperation::StoreRelay));
         match created {
             Ok(Created::Created) => {
-                shared.note_database(true);
+                self.status.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
                 relay_metrics::relay_started(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "relay started");
                 let snapshot = RelaySnapshot::before_its_actor(&relay, now);
-                shared.directory.publish(snapshot);
-                shared.send_to_registry(Spawn {
+                context.directory.publish(snapshot);
+                self.mailboxes.spawn.do_send(Spawn {
                     relay,
                     actions: step.actions,
                     revision,
@@ -228,7 +234,7 @@ impl RelayService {
             },
             Ok(Created::Fenced) => Err(StartError::Starting),
             Err(StoreError::Unavailable(error)) => {
-                shared.note_database(false);
+                self.status.note_database(false);
                 self.adopt_later(relay_id, request.channel_id, epoch);
                 Err(StartError::Unconfirmed(error))
             }
@@ -238,18 +244,18 @@ impl RelayService {
 
     /// Adopts the relay if it was committed although the answer was lost.
     fn adopt_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
-        let shared = self.shared.clone();
+        let (context, mailboxes) = (self.context.clone(), self.mailboxes.clone());
         let poll = async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let stored = until_done("look up a new relay", || shared.store.relay(relay_id)).await;
+            let stored = until_done("look up a new relay", || context.store.relay(relay_id)).await;
             if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
-                shared.send_to_registry(Adopt {
+                mailboxes.adopt.do_send(Adopt {
                     relays: vec![stored.into()],
                 });
             }
         };
         let span = tracing::error_span!("relay", %relay_id, channel_id);
-        self.shared.runtime.spawn(poll.instrument(span));
+        self.context.runtime.spawn(poll.instrument(span));
     }
 
     async fn existing(
@@ -262,8 +268,8 @@ impl RelayService {
             return Err(StartError::Conflict(Box::new(durable)));
         }
         if let Some(request_key) = &request.request_key {
-            let record = record(request_key, spec.relay_id, self.shared.clock.now());
-            self.shared
+            let record = record(request_key, spec.relay_id, self.context.clock.now());
+            self.context
                 .store
                 .remember_idempotency(record)
                 .await
@@ -277,20 +283,15 @@ impl RelayService {
         relay_id: Uuid,
         wait: Duration,
     ) -> Result<StartAnswer, StartError> {
-        let Some(mut relay) = self.shared.directory.follow(relay_id) else {
+        let Some(mut relay) = self.context.directory.follow(relay_id) else {
             return self.moved_away(relay_id).await;
         };
         let decided = relay.wait_for(|relay| relay.durable.phase != Phase::Provisioning);
-        let draining = async {
-            while self.shared.readiness() != Readiness::Draining {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
         let durable = tokio::select! {
             decided = tokio::time::timeout(wait, decided) => decided.ok().map(|decided| {
                 decided.map(|relay| relay.durable.clone())
             }),
-            () = draining => None,
+            () = self.status.draining() => None,
         };
         let durable = match durable {
             None => return Ok(StartAnswer::Pending((*relay.borrow().durable).clone())),

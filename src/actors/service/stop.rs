@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use super::keys::record;
 use super::{NO_ANSWER, RelayService};
-use crate::actors::registry::DeliverTo;
-use crate::actors::relay_actor::Deliver;
+use crate::actors::messages::Deliver;
 use crate::actors::requests::{StopAnswer, StopError, StopRequest};
-use crate::actors::shared::Readiness;
+use crate::actors::status::Readiness;
 use crate::relay::{Durable, Event, Phase};
 use crate::store::StoreError;
 
@@ -21,8 +20,8 @@ const STOP_AGAIN: Duration = Duration::from_millis(500);
 impl RelayService {
     /// Stops a channel's relay. Returns once the stop is stored.
     pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
-        if self.shared.readiness() == Readiness::Starting {
-            return Err(if self.shared.database_answers() {
+        if self.status.readiness() == Readiness::Starting {
+            return Err(if self.status.database_answers() {
                 StopError::Starting
             } else {
                 StopError::Database(NO_ANSWER.to_owned())
@@ -40,8 +39,12 @@ impl RelayService {
             StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable),
         ) = (request_key, &answer)
         {
-            let record = record(&request_key, durable.spec.relay_id, self.shared.clock.now());
-            self.shared
+            let record = record(
+                &request_key,
+                durable.spec.relay_id,
+                self.context.clock.now(),
+            );
+            self.context
                 .store
                 .remember_idempotency(record)
                 .await
@@ -65,7 +68,7 @@ impl RelayService {
             None => None,
         };
         let running = match (&named, request.channel_id) {
-            (Some(durable), _) => self.shared.directory.get(durable.spec.relay_id),
+            (Some(durable), _) => self.context.directory.get(durable.spec.relay_id),
             (None, Some(channel_id)) => self.channel(channel_id),
             (None, None) => None,
         };
@@ -87,7 +90,7 @@ impl RelayService {
         let relay_id = durable.spec.relay_id;
         match durable.phase.holds_slot() {
             false => Ok(StopAnswer::NotRunning(durable)),
-            true if self.shared.store.is_shared() => self.stop_remote(relay_id).await,
+            true if self.context.store.is_shared() => self.stop_remote(relay_id).await,
             true => self.stop_running(relay_id).await,
         }
     }
@@ -99,12 +102,11 @@ impl RelayService {
             stored: Some(stored),
             parent: Span::current(),
         };
-        self.shared
-            .send_to_registry(DeliverTo { relay_id, message });
+        self.mailboxes.deliver(relay_id, message);
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // The actor ended first: the relay is over, or moved.
-            Ok(Err(_)) if self.shared.store.is_shared() => self.stop_remote(relay_id).await,
+            Ok(Err(_)) if self.context.store.is_shared() => self.stop_remote(relay_id).await,
             Ok(Err(_)) => match self.find(relay_id).await? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
                 _ => Err(StopError::Unconfirmed(
@@ -116,7 +118,7 @@ impl RelayService {
     }
 
     async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, StopError> {
-        let store = &self.shared.store;
+        let store = &self.context.store;
         if !store.is_shared()
             && let Some(relay) = self.channel(channel_id)
         {
@@ -136,7 +138,7 @@ impl RelayService {
     pub async fn stop_all(&self, limit: Duration) -> bool {
         let all_down = async {
             loop {
-                let relays = self.shared.directory.all();
+                let relays = self.context.directory.all();
                 let phases = relays.iter().map(|relay| relay.durable.phase);
                 if !phases
                     .into_iter()
@@ -149,10 +151,8 @@ impl RelayService {
                     .iter()
                     .filter(|relay| relay.durable.phase.holds_slot())
                 {
-                    let (relay_id, message) =
-                        (relay.durable.spec.relay_id, Deliver::from(Event::Stop));
-                    self.shared
-                        .send_to_registry(DeliverTo { relay_id, message });
+                    let relay_id = relay.durable.spec.relay_id;
+                    self.mailboxes.deliver(relay_id, Event::Stop);
                 }
                 tokio::time::sleep(STOP_AGAIN).await;
             }

@@ -2,7 +2,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaykeeper::actors::{RelayService, Shared, VendorClients};
+use relaykeeper::actors::{NodeContext, NodeRunner, RelayService, VendorClients};
 use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Dependencies, Viewers, server};
@@ -89,12 +89,8 @@ fn idle(settings: &Settings, store: &Store) -> RelayService {
     let settings = Arc::new(settings.clone());
     let vendors =
         VendorClients::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
-    RelayService::new(Shared::new(
-        settings,
-        store.clone(),
-        Arc::new(vendors),
-        runtime,
-    ))
+    let context = NodeContext::new(settings, store.clone(), Arc::new(vendors), runtime);
+    NodeRunner::new(context).service()
 }
 
 pub(crate) async fn service() -> Service {
