@@ -46,8 +46,8 @@ pub use janitor::{Finding, FindingKind, FindingVerdict, Sweep, SweepError, sweep
 pub use node_runner::{NodeRunner, TakenOver};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
-    RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
-    StrayActivity,
+    RequestError, RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError,
+    StopRequest, StrayActivity,
 };
 pub use service::{PageStatus, RelayService};
 pub use status::Readiness;

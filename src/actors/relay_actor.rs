@@ -271,7 +271,6 @@ impl Actor for RelayActor {
             Some(StartMode::Fresh(actions)) => {
                 let parent = std::mem::replace(&mut self.parent, Span::none());
                 let _in_span = self.span(&parent).entered();
-                self.publish();
                 self.perform(actions, &parent, ctx);
                 self.arm(ctx);
             }

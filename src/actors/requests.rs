@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::relay::{Durable, ResourceTag};
-use crate::store::StoreError;
+use crate::store::{StoreError, Unreadable};
 
 /// Identifies repetitions of a request.
 #[derive(Debug, Clone)]
@@ -57,23 +57,12 @@ pub enum StartError {
     /// Its outcome says why.
     #[error("the relay failed")]
     Failed(Box<Durable>),
-    #[error("the idempotency key was used for another request")]
-    KeyMismatch,
     #[error("{setting} allows {limit} egresses at once, and as many run")]
     Quota { setting: &'static str, limit: u32 },
-    /// This process does not own the database yet.
-    #[error("starting")]
-    Starting,
     #[error("shutting down")]
     ShuttingDown,
-    /// Nothing was stored.
-    #[error("the database is not available: {0}")]
-    Database(String),
-    /// The relay may be stored; then it runs.
-    #[error("the database has not confirmed it: {0}")]
-    Unconfirmed(String),
-    #[error("{0}")]
-    Internal(String),
+    #[error(transparent)]
+    Request(#[from] RequestError),
 }
 
 /// A validated stop.
@@ -103,14 +92,23 @@ pub enum StopError {
     /// An unknown channel or relay, or another channel's relay.
     #[error("not found")]
     NotFound,
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Why a start or a stop failed.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RequestError {
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
+    /// This process does not own the database yet.
     #[error("starting")]
     Starting,
     /// Nothing was stored.
     #[error("the database is not available: {0}")]
     Database(String),
-    /// The stop may be stored; then it is carried out.
+    /// The request may be stored; then it is carried out.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
     #[error("{0}")]
@@ -137,7 +135,7 @@ pub enum StrayActivity {
 }
 
 /// For errors of reads before any write.
-impl From<StoreError> for StopError {
+impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(reason) => Self::Database(reason),
@@ -146,5 +144,11 @@ impl From<StoreError> for StopError {
             | StoreError::BadCursor
             | StoreError::BadUrl(_) => Self::Internal(error.to_string()),
         }
+    }
+}
+
+impl From<Unreadable> for RequestError {
+    fn from(error: Unreadable) -> Self {
+        Self::Internal(error.to_string())
     }
 }

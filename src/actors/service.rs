@@ -22,8 +22,6 @@ use crate::store::StoreError;
 
 pub use remote::PageStatus;
 
-const NO_ANSWER: &str = "no answer";
-
 /// Starts, stops and finds relays. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RelayService {

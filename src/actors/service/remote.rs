@@ -10,7 +10,7 @@ use super::RelayService;
 use super::stop::unconfirmed;
 use crate::actors::directory::RelaySnapshot;
 use crate::actors::peer_messages::{self, PeerMessage};
-use crate::actors::requests::{StopAnswer, StopError};
+use crate::actors::requests::{RequestError, StopAnswer, StopError};
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
@@ -49,9 +49,14 @@ impl RelayService {
             .request_stop(relay_id, now)
             .await
             .map_err(unconfirmed)?;
+        let stored = async || -> Result<Durable, StopError> {
+            let stored = store.relay(relay_id).await.map_err(unconfirmed)?;
+            let stored = stored.ok_or(StopError::NotFound)?;
+            Ok(stored.durable().map_err(RequestError::from)?)
+        };
         if accepted {
             let stopped = async {
-                while self.stored(relay_id).await?.phase.holds_slot() {
+                while stored().await?.phase.holds_slot() {
                     tokio::time::sleep(POLL_EVERY).await;
                 }
                 Ok::<_, StopError>(())
@@ -61,19 +66,11 @@ impl RelayService {
                 .await
                 .unwrap_or(Ok(()))?;
         }
-        let durable = self.stored(relay_id).await?;
+        let durable = stored().await?;
         Ok(match accepted {
             true => StopAnswer::Accepted(durable),
             false => StopAnswer::NotRunning(durable),
         })
-    }
-
-    async fn stored(&self, relay_id: Uuid) -> Result<Durable, StopError> {
-        let stored = self.context.store.relay(relay_id).await;
-        let stored = stored.map_err(unconfirmed)?.ok_or(StopError::NotFound)?;
-        stored
-            .durable()
-            .map_err(|error| StopError::Internal(error.to_string()))
     }
 
     /// `None` until relays are loaded, so that no page is sent away by mistake.

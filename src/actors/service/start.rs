@@ -3,69 +3,150 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::keys::{KeyStatus, record, start_failed};
-use super::{NO_ANSWER, RelayService};
+use super::RelayService;
+use super::keys::{Earlier, start_failed};
+use crate::actors::context::NodeContext;
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::directory::RelaySnapshot;
 use crate::actors::messages::{Adopt, Spawn};
 use crate::actors::records;
 use crate::actors::relay_metrics;
-use crate::actors::requests::{StartAnswer, StartError, StartRequest};
+use crate::actors::requests::{RequestError, StartAnswer, StartError, StartRequest};
 use crate::actors::spec::spec;
 use crate::actors::status::Readiness;
 use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
 use crate::store::{Created, NewRelay, Projection, StoreError, StoredRelay, until_done};
 
-const STOP_PENDING: &str = "the channel's last relay is still stopping; try again";
+const STILL_TAKEN: &str =
+    "the channel's last relay still stops, or its key is still taken; try again";
 const LEASE_EXPIRED: &str = "this process's lease was not renewed";
 const PENDING_STOP_WAIT: Duration = Duration::from_secs(3);
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// The longest wait of a new egress after its predecessor's stop.
 const PREDECESSOR_WAIT: TimeDelta = TimeDelta::seconds(10);
 
 impl RelayService {
     /// Starts a relay on a channel.
     pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
-        match self.status.readiness() {
-            Readiness::Starting if !self.status.database_answers() => {
-                return Err(StartError::Database(NO_ANSWER.to_owned()));
-            }
-            Readiness::Starting => return Err(StartError::Starting),
+        match self.readiness() {
             Readiness::Draining => return Err(StartError::ShuttingDown),
             Readiness::Ready if !self.lease_holds() => {
-                return Err(StartError::Database(LEASE_EXPIRED.to_owned()));
+                return Err(RequestError::Database(LEASE_EXPIRED.to_owned()).into());
             }
-            Readiness::Ready => {}
+            Readiness::Ready | Readiness::Starting => {}
         }
-        let key = self.key(request.request_key.as_ref()).await;
-        if let Some(answer) = repeated(key.map_err(start_error)?)? {
+        if let Some(earlier) = self.prelude(request.request_key.as_ref()).await?
+            && let Some(answer) = self.repeated(earlier).await?
+        {
             return Ok(answer);
         }
-        if let Some(holder) = self
-            .channel(request.channel_id)
-            .filter(|relay| relay.durable.phase.holds_slot())
-            && !self.stop_is_pending(holder.durable.spec.relay_id).await?
-        {
-            return self.existing(&request, (*holder.durable).clone()).await;
-        }
-        self.within_quota().await?;
-        let wait = request.wait;
         // Continues if the caller disconnects: a stored relay must get its actor.
         let service = self.clone();
-        let created = self
-            .context
-            .runtime
-            .spawn(async move { service.create(request).await }.in_current_span());
-        match created
-            .await
-            .map_err(|error| StartError::Internal(error.to_string()))??
-        {
-            Creation::New(relay_id) => self.wait_for_egress(relay_id, wait).await,
-            Creation::Existing(answer) => Ok(*answer),
+        let create = async move { service.create(&request).await };
+        let created = self.context.runtime.spawn(create.in_current_span()).await;
+        created.map_err(|error| RequestError::Internal(error.to_string()))?
+    }
+
+    /// Waits while the slot holder has a pending stop, and for the egress.
+    async fn create(&self, request: &StartRequest) -> Result<StartAnswer, StartError> {
+        let deadline = Instant::now() + PENDING_STOP_WAIT;
+        loop {
+            match self.try_create(request).await? {
+                Attempt::Created(relay_id) => {
+                    return self.wait_for_egress(relay_id, request.wait).await;
+                }
+                Attempt::Repeated(earlier) => {
+                    if let Some(answer) = self.repeated(earlier).await? {
+                        return Ok(answer);
+                    }
+                }
+                Attempt::SlotTaken(holder) => {
+                    if !self.stop_is_pending(holder.spec.relay_id).await? {
+                        return self.existing(request, *holder).await;
+                    }
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(RequestError::Database(STILL_TAKEN.to_owned()).into());
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    async fn try_create(&self, request: &StartRequest) -> Result<Attempt, StartError> {
+        // The insert decides. But a conflict there repeats its whole batch of writes, and a repeated start must not meet the quota.
+        let channel_id = request.channel_id;
+        let here = self.channel(channel_id);
+        if let Some(holder) = here.filter(|relay| relay.durable.phase.holds_slot()) {
+            return Ok(Attempt::SlotTaken(Box::new((*holder.durable).clone())));
+        }
+        let remote = self.remote(channel_id).await?;
+        if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
+            return Ok(Attempt::slot_taken(holder)?);
+        }
+        self.within_quota().await?;
+        let context = &self.context;
+        let namespace = self.status.namespace().ok_or(RequestError::Starting)?;
+        let now = context.clock.now();
+        let egress_not_before = self.egress_not_before(channel_id, &remote, now);
+        let settings = &context.settings;
+        let spec = spec(settings, namespace, request, now, egress_not_before);
+        let relay_id = spec.relay_id;
+        let (relay, step) =
+            Relay::request(spec, 1).map_err(|error| RequestError::Internal(error.to_string()))?;
+        let durable = relay.durable();
+        let epoch = self.status.epoch();
+        let request_key = request.request_key.as_ref();
+        let new = NewRelay {
+            row: StoredRelay::of(durable, epoch, 0),
+            journal: records::journal(durable, &step, now),
+            outbox: records::outbox(durable, &step, now, now),
+            projection: Projection::of(durable),
+            idempotency: request_key.map(|request_key| self.record(request_key, relay_id)),
+        };
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::Before(CrashOperation::StoreRelay));
+        let created = context.store.create(new).await;
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::After(CrashOperation::StoreRelay));
+        match created {
+            Ok(Created::Created) => {
+                self.status.note_database(true);
+                let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+                relay_metrics::relay_started(&step);
+                tracing::info!(%relay_id, channel_id, "relay started");
+                let snapshot = RelaySnapshot::before_its_actor(&relay, now);
+                context.directory.publish(snapshot);
+                self.mailboxes.spawn.do_send(Spawn {
+                    relay,
+                    actions: step.actions,
+                    revision,
+                    epoch,
+                    parent: Span::current(),
+                });
+                Ok(Attempt::Created(relay_id))
+            }
+            Ok(Created::SlotTaken(holder)) => Ok(Attempt::slot_taken(&holder)?),
+            Ok(Created::Replayed(record)) => match request_key {
+                Some(request_key) => {
+                    let earlier = self.earlier(request_key, record).await?;
+                    Ok(Attempt::Repeated(earlier))
+                }
+                None => Err(RequestError::KeyMismatch.into()),
+            },
+            Ok(Created::Fenced) => Err(RequestError::Starting.into()),
+            Err(StoreError::Unavailable(error)) => {
+                self.status.note_database(false);
+                self.adopt_later(relay_id, channel_id, epoch);
+                Err(RequestError::Unconfirmed(error).into())
+            }
+            Err(error) => Err(RequestError::Internal(error.to_string()).into()),
         }
     }
 
@@ -89,24 +170,25 @@ impl RelayService {
     }
 
     /// On all nodes. Of two simultaneous starts Agora may have to refuse one.
-    async fn egresses(&self) -> Result<u64, StartError> {
+    async fn egresses(&self) -> Result<u64, RequestError> {
         let store = &self.context.store;
         if store.is_shared() {
-            return store.egresses().await.map_err(start_error);
+            return Ok(store.egresses().await?);
         }
         let all = self.context.directory.all();
         let running = all.iter().filter(|relay| !relay.egress_is_down);
         Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
     }
 
-    async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
-        let context = &self.context;
-        if !context.store.is_shared() {
+    async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, RequestError> {
+        let NodeContext {
+            store, directory, ..
+        } = &*self.context;
+        if !store.is_shared() {
             return Ok(Vec::new());
         }
-        let all = context.store.unfinished_of_channel(channel_id).await;
-        let mut remote = all.map_err(start_error)?;
-        remote.retain(|stored| context.directory.get(*stored.id).is_none());
+        let mut remote = store.unfinished_of_channel(channel_id).await?;
+        remote.retain(|stored| directory.get(*stored.id).is_none());
         Ok(remote)
     }
 
@@ -129,117 +211,9 @@ impl RelayService {
             .max()
     }
 
-    /// Waits while the slot holder has a pending stop.
-    async fn create(&self, request: StartRequest) -> Result<Creation, StartError> {
-        let deadline = tokio::time::Instant::now() + PENDING_STOP_WAIT;
-        loop {
-            let Some(creation) = self.try_create(&request).await? else {
-                continue;
-            };
-            if let Creation::Existing(answer) = &creation
-                && let StartAnswer::Existing(durable) = &**answer
-                && durable.phase.holds_slot()
-                && self.stop_is_pending(durable.spec.relay_id).await?
-            {
-                if tokio::time::Instant::now() > deadline {
-                    return Err(StartError::Database(STOP_PENDING.to_owned()));
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-            return Ok(creation);
-        }
-    }
-
-    async fn stop_is_pending(&self, relay_id: Uuid) -> Result<bool, StartError> {
+    async fn stop_is_pending(&self, relay_id: Uuid) -> Result<bool, RequestError> {
         let store = &self.context.store;
-        if !store.is_shared() {
-            return Ok(false);
-        }
-        let pending = store.stop_is_requested(relay_id).await;
-        pending.map_err(start_error)
-    }
-
-    /// `None`: the key was just freed; try again.
-    async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
-        let context = &self.context;
-        let namespace = self.status.namespace().ok_or(StartError::Starting)?;
-        let now = context.clock.now();
-        let remote = self.remote(request.channel_id).await?;
-        // A conflict in the insert would repeat the whole batch of writes.
-        if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
-            let durable = read(holder)?;
-            return self
-                .existing(request, durable)
-                .await
-                .map(Creation::existing);
-        }
-        let egress_not_before = self.egress_not_before(request.channel_id, &remote, now);
-        let spec = spec(
-            &context.settings,
-            namespace,
-            request,
-            now,
-            egress_not_before,
-        );
-        let relay_id = spec.relay_id;
-        let (relay, step) =
-            Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;
-        let durable = relay.durable();
-        let epoch = self.status.epoch();
-        let new = NewRelay {
-            row: StoredRelay::of(durable, epoch, 0),
-            journal: records::journal(durable, &step, now),
-            outbox: records::outbox(durable, &step, now, now),
-            projection: Projection::of(durable),
-            idempotency: request
-                .request_key
-                .as_ref()
-                .map(|request_key| record(request_key, relay_id, now)),
-        };
-        #[cfg(feature = "sandbox")]
-        crash::point(CrashPoint::Before(CrashOperation::StoreRelay));
-        let created = context.store.create(new).await;
-        #[cfg(feature = "sandbox")]
-        crash::point(CrashPoint::After(CrashOperation::StoreRelay));
-        match created {
-            Ok(Created::Created) => {
-                self.status.note_database(true);
-                let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
-                relay_metrics::relay_started(&step);
-                tracing::info!(%relay_id, channel_id = request.channel_id, "relay started");
-                let snapshot = RelaySnapshot::before_its_actor(&relay, now);
-                context.directory.publish(snapshot);
-                self.mailboxes.spawn.do_send(Spawn {
-                    relay,
-                    actions: step.actions,
-                    revision,
-                    epoch,
-                    parent: Span::current(),
-                });
-                Ok(Some(Creation::New(relay_id)))
-            }
-            Ok(Created::SlotTaken(holder)) => {
-                let durable = read(&holder)?;
-                self.existing(request, durable)
-                    .await
-                    .map(Creation::existing)
-            }
-            Ok(Created::Replayed(record)) => match &request.request_key {
-                Some(request_key) => {
-                    let key = self.recorded(request_key, record).await;
-                    Ok(repeated(key.map_err(start_error)?)?.and_then(Creation::existing))
-                }
-                None => Err(StartError::KeyMismatch),
-            },
-            Ok(Created::Fenced) => Err(StartError::Starting),
-            Err(StoreError::Unavailable(error)) => {
-                self.status.note_database(false);
-                self.adopt_later(relay_id, request.channel_id, epoch);
-                Err(StartError::Unconfirmed(error))
-            }
-            Err(error) => Err(StartError::Internal(error.to_string())),
-        }
+        Ok(store.is_shared() && store.stop_is_requested(relay_id).await?)
     }
 
     /// Adopts the relay if it was committed although the answer was lost.
@@ -267,14 +241,9 @@ impl RelayService {
         if spec.channel_name != request.channel_name || spec.seller_uid != request.seller_uid {
             return Err(StartError::Conflict(Box::new(durable)));
         }
-        if let Some(request_key) = &request.request_key {
-            let record = record(request_key, spec.relay_id, self.context.clock.now());
-            self.context
-                .store
-                .remember_idempotency(record)
-                .await
-                .map_err(start_error)?;
-        }
+        let request_key = request.request_key.as_ref();
+        let remembered = self.remember(request_key, spec.relay_id).await;
+        remembered.map_err(RequestError::from)?;
         Ok(StartAnswer::Existing(durable))
     }
 
@@ -314,49 +283,23 @@ impl RelayService {
             },
         )
     }
-}
 
-impl RelayService {
     async fn moved_away(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
-        match self.find(relay_id).await.map_err(start_error)? {
+        match self.find(relay_id).await.map_err(RequestError::from)? {
             Some(durable) => Ok(StartAnswer::Pending(durable)),
-            None => Err(StartError::Internal("the relay is gone".into())),
+            None => Err(RequestError::Internal("the relay is gone".into()).into()),
         }
     }
 }
 
-enum Creation {
-    New(Uuid),
-    Existing(Box<StartAnswer>),
+enum Attempt {
+    Created(Uuid),
+    SlotTaken(Box<Durable>),
+    Repeated(Earlier),
 }
 
-impl Creation {
-    fn existing(answer: StartAnswer) -> Option<Self> {
-        Some(Self::Existing(Box::new(answer)))
-    }
-}
-
-fn repeated(key: KeyStatus) -> Result<Option<StartAnswer>, StartError> {
-    match key {
-        KeyStatus::Free => Ok(None),
-        KeyStatus::Mismatch => Err(StartError::KeyMismatch),
-        KeyStatus::Used(durable) if start_failed(&durable) => Err(StartError::Failed(durable)),
-        KeyStatus::Used(durable) => Ok(Some(StartAnswer::Existing(*durable))),
-    }
-}
-
-fn read(stored: &StoredRelay) -> Result<Durable, StartError> {
-    stored
-        .durable()
-        .map_err(|error| StartError::Internal(error.to_string()))
-}
-
-fn start_error(error: StoreError) -> StartError {
-    match error {
-        StoreError::Unavailable(ref reason) => StartError::Database(reason.clone()),
-        StoreError::Refused(_)
-        | StoreError::Corrupt(_)
-        | StoreError::BadCursor
-        | StoreError::BadUrl(_) => StartError::Internal(error.to_string()),
+impl Attempt {
+    fn slot_taken(holder: &StoredRelay) -> Result<Self, RequestError> {
+        Ok(Self::SlotTaken(Box::new(holder.durable()?)))
     }
 }

@@ -1,18 +1,18 @@
 //! Stops relays.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::keys::record;
-use super::{NO_ANSWER, RelayService};
+use super::RelayService;
+use crate::actors::directory::RelaySnapshot;
 use crate::actors::messages::Deliver;
-use crate::actors::requests::{StopAnswer, StopError, StopRequest};
-use crate::actors::status::Readiness;
+use crate::actors::requests::{RequestError, StopAnswer, StopError, StopRequest};
 use crate::relay::{Durable, Event, Phase};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredRelay};
 
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 const STOP_AGAIN: Duration = Duration::from_millis(500);
@@ -20,78 +20,42 @@ const STOP_AGAIN: Duration = Duration::from_millis(500);
 impl RelayService {
     /// Stops a channel's relay. Returns once the stop is stored.
     pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
-        if self.status.readiness() == Readiness::Starting {
-            return Err(if self.status.database_answers() {
-                StopError::Starting
-            } else {
-                StopError::Database(NO_ANSWER.to_owned())
-            });
+        let request_key = request.request_key.as_ref();
+        if let Some(earlier) = self.prelude(request_key).await? {
+            return match earlier.relay {
+                _ if !earlier.is_same => Err(RequestError::KeyMismatch.into()),
+                Some(durable) => Ok(StopAnswer::NotRunning(*durable)),
+                // A later relay must not be stopped instead.
+                None => Err(StopError::NotFound),
+            };
         }
-        if let Some(request_key) = &request.request_key
-            && let Some(durable) = self.stop_key(request_key).await?
-        {
-            return Ok(StopAnswer::NotRunning(durable));
-        }
-        let request_key = request.request_key.clone();
-        let answer = self.stop_one(request).await?;
-        if let (
-            Some(request_key),
-            StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable),
-        ) = (request_key, &answer)
-        {
-            let record = record(
-                &request_key,
-                durable.spec.relay_id,
-                self.context.clock.now(),
-            );
-            self.context
-                .store
-                .remember_idempotency(record)
-                .await
-                .map_err(unconfirmed)?;
-        }
+        let answer = self.stop_one(&request).await?;
+        let (StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable)) = &answer;
+        let remembered = self.remember(request_key, durable.spec.relay_id).await;
+        remembered.map_err(unconfirmed)?;
         Ok(answer)
     }
 
-    async fn stop_one(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
-        let named = match request.relay_id {
-            Some(relay_id) => {
-                let durable = self.find(relay_id).await?.ok_or(StopError::NotFound)?;
-                if request
-                    .channel_id
-                    .is_some_and(|channel_id| channel_id != durable.spec.channel_id)
-                {
-                    return Err(StopError::NotFound);
-                }
-                Some(durable)
+    async fn stop_one(&self, request: &StopRequest) -> Result<StopAnswer, StopError> {
+        let relay = match (request.relay_id, request.channel_id) {
+            (Some(relay_id), channel_id) => {
+                let relay = self.find(relay_id).await.map_err(RequestError::from)?;
+                relay.filter(|durable| {
+                    channel_id.is_none_or(|channel_id| channel_id == durable.spec.channel_id)
+                })
             }
-            None => None,
-        };
-        let running = match (&named, request.channel_id) {
-            (Some(durable), _) => self.context.directory.get(durable.spec.relay_id),
-            (None, Some(channel_id)) => self.channel(channel_id),
+            (None, Some(channel_id)) => self.newest(channel_id).await?,
             (None, None) => None,
         };
-        match running.filter(|relay| relay.durable.phase.holds_slot()) {
-            Some(relay) => self.stop_running(relay.durable.spec.relay_id).await,
-            None => match (named, request.channel_id) {
-                (Some(durable), _) => self.stop_stored(durable).await,
-                (None, Some(channel_id)) => {
-                    let newest = self.newest(channel_id).await?.ok_or(StopError::NotFound)?;
-                    self.stop_stored(newest).await
-                }
-                (None, None) => Err(StopError::NotFound),
-            },
-        }
-    }
-
-    /// Stops a relay without a snapshot here: over, remote, or about to start.
-    async fn stop_stored(&self, durable: Durable) -> Result<StopAnswer, StopError> {
+        let durable = relay.ok_or(StopError::NotFound)?;
         let relay_id = durable.spec.relay_id;
-        match durable.phase.holds_slot() {
-            false => Ok(StopAnswer::NotRunning(durable)),
-            true if self.context.store.is_shared() => self.stop_remote(relay_id).await,
-            true => self.stop_running(relay_id).await,
+        if !durable.phase.holds_slot() {
+            return Ok(StopAnswer::NotRunning(durable));
+        }
+        let (store, directory) = (&self.context.store, &self.context.directory);
+        match store.is_shared() && directory.get(relay_id).is_none() {
+            true => self.stop_remote(relay_id).await,
+            false => self.stop_running(relay_id).await,
         }
     }
 
@@ -107,31 +71,28 @@ impl RelayService {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // The actor ended first: the relay is over, or moved.
             Ok(Err(_)) if self.context.store.is_shared() => self.stop_remote(relay_id).await,
-            Ok(Err(_)) => match self.find(relay_id).await? {
+            Ok(Err(_)) => match self.find(relay_id).await.map_err(RequestError::from)? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
-                _ => Err(StopError::Unconfirmed(
-                    "the relay's actor ended while the stop waited".into(),
-                )),
+                _ => {
+                    let reason = "the relay's actor ended while the stop waited";
+                    Err(RequestError::Unconfirmed(reason.into()).into())
+                }
             },
-            Err(_) => Err(StopError::Unconfirmed("the stop is not stored yet".into())),
+            Err(_) => Err(RequestError::Unconfirmed("the stop is not stored yet".into()).into()),
         }
     }
 
-    async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, StopError> {
+    /// The channel's slot holder, or else its newest relay.
+    async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, RequestError> {
         let store = &self.context.store;
-        if !store.is_shared()
-            && let Some(relay) = self.channel(channel_id)
-        {
+        // In a fleet another node may have a newer relay.
+        let is_newest =
+            |relay: &Arc<RelaySnapshot>| relay.durable.phase.holds_slot() || !store.is_shared();
+        if let Some(relay) = self.channel(channel_id).filter(is_newest) {
             return Ok(Some((*relay.durable).clone()));
         }
         let stored = store.newest_relay(channel_id).await?;
-        stored
-            .map(|stored| {
-                stored
-                    .durable()
-                    .map_err(|error| StopError::Internal(error.to_string()))
-            })
-            .transpose()
+        Ok(stored.as_ref().map(StoredRelay::durable).transpose()?)
     }
 
     /// Stops every relay and waits until all are down. Returns false if `limit` passes first.
@@ -162,10 +123,9 @@ impl RelayService {
 }
 
 /// After a write the stop may be stored.
-pub(super) fn unconfirmed(error: StoreError) -> StopError {
-    let error = StopError::from(error);
-    if let StopError::Database(reason) = error {
-        return StopError::Unconfirmed(reason);
+pub(super) fn unconfirmed(error: StoreError) -> RequestError {
+    if let StoreError::Unavailable(reason) = error {
+        return RequestError::Unconfirmed(reason);
     }
-    error
+    error.into()
 }

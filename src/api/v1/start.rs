@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use crate::actors::view::RelayView;
-use crate::actors::{StartAnswer, StartError, StartRequest};
+use crate::actors::{RequestError, StartAnswer, StartError, StartRequest};
 use crate::api::Api;
 use crate::api::body::JsonBody;
 use crate::api::headers::{PREFERENCE_APPLIED, request_key, wait, wait_or};
@@ -130,49 +130,43 @@ fn refusal(api: &Api, error: StartError) -> Problem {
             .about(relay.spec.relay_id, Some(view))
         }
         StartError::Failed(relay) => Problem::failed_start(&relay),
-        StartError::KeyMismatch => key_mismatch(),
         StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
-        StartError::Starting => starting(),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "This process starts no new relays.")
         }
-        StartError::Database(reason) => database(&reason),
-        StartError::Unconfirmed(reason) => unconfirmed(&reason),
-        StartError::Internal(reason) => internal(&reason),
+        StartError::Request(error) => request_refusal(error),
     }
 }
 
-pub(super) fn key_mismatch() -> Problem {
-    Problem::new(
-        Code::IdempotencyMismatch,
-        "The Idempotency-Key was already used for another request.",
-    )
-}
-
-pub(super) fn starting() -> Problem {
-    Problem::new(Code::Starting, "This process does not drive relays yet.")
-}
-
-pub(super) fn database(reason: &str) -> Problem {
-    tracing::warn!(reason, "the database rejected a request");
-    Problem::new(
-        Code::Database,
-        "The database did not accept the request. Nothing was started.",
-    )
-}
-
-/// The write takes effect once the database has it.
-pub(super) fn unconfirmed(reason: &str) -> Problem {
-    tracing::warn!(reason, "the database did not confirm a request in time");
-    Problem::new(
-        Code::Database,
-        "The database did not answer in time. The request may still take effect later. Repeat it until it is confirmed.",
-    )
-}
-
-pub(super) fn internal(reason: &str) -> Problem {
-    tracing::error!(reason, "a request failed");
-    Problem::internal()
+pub(super) fn request_refusal(error: RequestError) -> Problem {
+    match error {
+        RequestError::KeyMismatch => Problem::new(
+            Code::IdempotencyMismatch,
+            "The Idempotency-Key was already used for another request.",
+        ),
+        RequestError::Starting => {
+            Problem::new(Code::Starting, "This process does not drive relays yet.")
+        }
+        RequestError::Database(reason) => {
+            tracing::warn!(reason, "the database rejected a request");
+            Problem::new(
+                Code::Database,
+                "The database did not accept the request. Nothing was started.",
+            )
+        }
+        // The write takes effect once the database has it.
+        RequestError::Unconfirmed(reason) => {
+            tracing::warn!(reason, "the database did not confirm a request in time");
+            Problem::new(
+                Code::Database,
+                "The database did not answer in time. The request may still take effect later. Repeat it until it is confirmed.",
+            )
+        }
+        RequestError::Internal(reason) => {
+            tracing::error!(reason, "a request failed");
+            Problem::internal()
+        }
+    }
 }
 
 #[cfg(test)]

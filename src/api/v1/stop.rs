@@ -1,6 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::start::{database, internal, key_mismatch, starting, unconfirmed};
+use super::start::request_refusal;
 use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
@@ -59,10 +59,6 @@ pub(in crate::api) fn answered(
 fn refusal(error: StopError) -> Problem {
     match error {
         StopError::NotFound => Problem::not_found("The relay does not exist."),
-        StopError::KeyMismatch => key_mismatch(),
-        StopError::Starting => starting(),
-        StopError::Database(reason) => database(&reason),
-        StopError::Unconfirmed(reason) => unconfirmed(&reason),
-        StopError::Internal(reason) => internal(&reason),
+        StopError::Request(error) => request_refusal(error),
     }
 }

@@ -1,4 +1,4 @@
-//! Repeated `Idempotency-Key`s of failed starts.
+//! Repeated `Idempotency-Key`s of starts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{START, stage};
 use crate::on_both_databases;
-use crate::support::database::TestDatabase;
+use crate::support::database::{TestDatabase, on};
 use crate::support::service::{Answer, Service, calls, options, settings, show, vendors_when};
 
 const KEY: [(&str, &str); 1] = [("Idempotency-Key", "order-1")];
@@ -52,6 +52,28 @@ async fn a_repeated_failed_start_gets_the_same_refusal_after_a_restart_and_on_an
 on_both_databases!(
     a_repeated_failed_start_gets_the_same_refusal_after_a_restart_and_on_another_node
 );
+
+async fn meets_a_pending_stop(database: TestDatabase) {
+    let vendors = SimulatedVendors::start(options()).unwrap();
+    let settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
+    let owner = Service::start(settings.clone()).await;
+    let other = Service::start(settings).await;
+    let last = owner.go_live(42, &show("show68")).await;
+    // The owner is not notified: it finds the request in its next round.
+    let request = "UPDATE relays SET stop_requested_at = now()";
+    database.raw().await.execute(request).await;
+    let next = other.post(START, &KEY, &show("show68")).await;
+    assert!(matches!(next.status, 201 | 202), "{next:#?}");
+    assert_ne!(next.body["id"], last["id"]);
+    let again = owner.post(START, &KEY, &show("show68")).await;
+    assert_eq!(again.body["id"], next.body["id"], "{again:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_start_with_a_key_during_a_pending_stop_gets_the_next_relay() {
+    on(TestDatabase::postgres().await, meets_a_pending_stop).await;
+}
 
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
