@@ -192,15 +192,18 @@ impl Application {
         let handle = server.handle();
         let serving = tokio::task::spawn_local(server);
         let mut serving = std::pin::pin!(serving);
-        let taken_over = tokio::select! {
-            ended = &mut serving => return Ok(ended??),
-            held = &mut node_runner => Some(held?),
-            () = stop => None,
-        };
+        let (mut served, mut taken_over) = (None, None);
+        tokio::select! {
+            ended = &mut serving => served = Some(ended),
+            held = &mut node_runner => taken_over = Some(held?),
+            () = stop => {}
+        }
         service.drain();
         api.drain();
         if let Some(Err(taken_over)) = &taken_over {
             tracing::error!(%taken_over, "shutting down: another process owns the database");
+        } else if served.is_some() {
+            tracing::error!("shutting down: the HTTP server ended");
         } else if let Some(hurry) = self.stop_all_until {
             tracing::info!("shutting down: stopping every relay first");
             let all_down = tokio::select! {
@@ -230,6 +233,10 @@ impl Application {
         }
         let _ = tokio::time::timeout(grace, self.store.close()).await;
         tracing::info!("shut down");
-        Ok(taken_over.transpose().map(|_| ())?)
+        taken_over.transpose()?;
+        match served {
+            Some(ended) => Ok(ended??),
+            None => Ok(()),
+        }
     }
 }

@@ -92,19 +92,13 @@ struct MetricsRecorder {
 fn recorder() -> &'static MetricsRecorder {
     static RECORDER: OnceLock<MetricsRecorder> = OnceLock::new();
     RECORDER.get_or_init(|| {
-        let mut builder = PrometheusBuilder::new();
-        for metric in ALL
-            .iter()
-            .filter(|metric| metric.kind == MetricKind::Histogram)
-        {
+        let mut histograms = ALL.iter().filter(|metric| !metric.buckets.is_empty());
+        let builder = histograms.try_fold(PrometheusBuilder::new(), |builder, metric| {
             let named = Matcher::Full(metric.name.to_owned());
-            builder = match builder.set_buckets_for_metric(named, metric.buckets) {
-                Ok(builder) => builder,
-                // A histogram without bounds; a test finds it.
-                Err(_) => PrometheusBuilder::new(),
-            };
-        }
-        let recorder = builder.build_recorder();
+            builder.set_buckets_for_metric(named, metric.buckets)
+        });
+        // Only empty buckets are refused.
+        let recorder = builder.unwrap_or_default().build_recorder();
         let handle = recorder.handle();
         // Fails if an embedding program has its own recorder, which then gets the metrics.
         let _ = metrics::set_global_recorder(recorder);
