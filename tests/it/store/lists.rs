@@ -31,7 +31,7 @@ async fn pages_show_every_relay_once_newest_first(database: TestDatabase) {
             .await
             .unwrap();
         assert!(page.items.len() <= 5);
-        seen.extend(page.items.into_iter());
+        seen.extend(page.items);
         // A newer relay, added meanwhile, shifts nothing.
         let mut newer = row(100 + i64::try_from(seen.len()).unwrap());
         newer.requested_at = at(1000);
