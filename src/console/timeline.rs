@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use super::chart::Percent;
 use super::format;
-use crate::relay::{Durable, Fact, Phase};
+use crate::relay::{Announcement, Durable, Fact, Phase};
 use crate::store::{Named, StoredEntry};
 
 const TICKS: u64 = 4;
@@ -134,24 +134,22 @@ fn events(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Ve
         match (&mut relay, &fact) {
             (None, Fact::Requested { spec }) => {
                 relay = Some(Durable::new((**spec).clone()));
-                event(
-                    TimelineRow::Messages,
-                    "sent to the marketplace: relay.starting".to_owned(),
-                );
+                event(TimelineRow::Messages, sent(Announcement::Starting));
             }
             (None, _) => {}
             (Some(known), fact) => {
                 // `relaykeeper replay` reports journals that do not fold.
                 if let Ok(Some(message)) = known.apply(fact, entry.at) {
-                    event(
-                        TimelineRow::Messages,
-                        format!("sent to the marketplace: {message}"),
-                    );
+                    event(TimelineRow::Messages, sent(message));
                 }
             }
         }
     }
     events
+}
+
+fn sent(message: Announcement) -> String {
+    format!("sent to the marketplace: {message}")
 }
 
 fn millis(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {

@@ -1,25 +1,23 @@
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::bulk::flush;
 use crate::store::entities::outbox;
 use crate::store::writer::{OperationError, Tx};
-use crate::store::{Id, OutboxEntry, OutboxMessage};
+use crate::store::{Id, OutboxEntry, OutboxMessage, StoredRelay};
 
 /// Buffers messages to the marketplace, in order.
 pub(crate) async fn add_outbox(
     tx: &Tx<'_>,
-    relay_id: Uuid,
-    channel_id: i64,
+    relay: &StoredRelay,
     entries: &[OutboxEntry],
 ) -> Result<(), OperationError> {
     for entry in entries {
         let mut message = OutboxMessage {
             id: 0,
-            relay_id: relay_id.into(),
-            channel_id,
+            relay_id: relay.id,
+            channel_id: relay.channel_id,
             sequence: 0,
             kind: entry.kind.into(),
             body: String::new(),
@@ -30,7 +28,7 @@ pub(crate) async fn add_outbox(
             message.body = entry.body.to_string();
         } else {
             flush(tx).await?;
-            message.sequence = last_sequence(tx, relay_id).await? + 1;
+            message.sequence = last_sequence(tx, relay.id).await? + 1;
             let mut body = entry.body.clone();
             if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
                 data.insert("sequence".to_owned(), message.sequence.into());
@@ -42,11 +40,11 @@ pub(crate) async fn add_outbox(
     Ok(())
 }
 
-async fn last_sequence(tx: &Tx<'_>, relay_id: Uuid) -> Result<i64, OperationError> {
+async fn last_sequence(tx: &Tx<'_>, relay_id: Id) -> Result<i64, OperationError> {
     let last = outbox::Entity::find()
         .select_only()
         .expr(Expr::col(outbox::Column::Sequence).max())
-        .filter(outbox::Column::RelayId.eq(Id(relay_id)))
+        .filter(outbox::Column::RelayId.eq(relay_id))
         .into_tuple::<Option<i64>>()
         .one(&tx.sql)
         .await?;

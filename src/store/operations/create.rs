@@ -52,7 +52,6 @@ impl Operation for NewRelay {
         if !is_node(tx, self.row.epoch).await? {
             return Ok(Created::Fenced);
         }
-        let id = self.row.id;
         let row = self.row.after(&self.journal);
         if tx.together {
             // A conflict is found when the rows are written, and fails the batch.
@@ -63,12 +62,9 @@ impl Operation for NewRelay {
             return Ok(conflict);
         }
         append_journal(tx, &self.row, &self.journal);
-        add_outbox(tx, *id, self.row.channel_id, &self.outbox).await?;
-        tx.batched_rows().taken.push(ProjectedRow {
-            channel_id: self.row.channel_id,
-            relay_id: *id,
-            projection: self.projection.clone(),
-        });
+        add_outbox(tx, &self.row, &self.outbox).await?;
+        let shown = ProjectedRow::of(&self.row, &self.projection);
+        tx.batched_rows().taken.push(shown);
         Ok(Created::Created)
     }
 }

@@ -61,21 +61,17 @@ impl Operation for ForcedEnd {
         if let Some(state) = &self.state {
             row.state = state.clone();
         }
-        let channel_id = row.channel_id;
-        relay::Entity::update(row.into_active_model().reset_all())
+        relay::Entity::update(row.clone().into_active_model().reset_all())
             .exec_without_returning(&tx.sql)
             .await?;
         add_cleanup_jobs(tx, &self.cleanup_jobs).await?;
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }
-        add_outbox(tx, self.relay_id, channel_id, &self.outbox).await?;
+        add_outbox(tx, &row, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            tx.batched_rows().refreshed.push(ProjectedRow {
-                channel_id,
-                relay_id: self.relay_id,
-                projection: projection.clone(),
-            });
+            let shown = ProjectedRow::of(&row, projection);
+            tx.batched_rows().refreshed.push(shown);
         }
         Ok(Saved::Saved)
     }

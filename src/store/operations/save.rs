@@ -51,7 +51,6 @@ impl Operation for Save {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, OperationError> {
-        let id = self.row.id;
         let change = RelayUpdate {
             row: self.row.after(&self.journal),
             expected_revision: self.row.revision,
@@ -72,13 +71,10 @@ impl Operation for Save {
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }
-        add_outbox(tx, *id, self.row.channel_id, &self.outbox).await?;
+        add_outbox(tx, &self.row, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            tx.batched_rows().refreshed.push(ProjectedRow {
-                channel_id: self.row.channel_id,
-                relay_id: *id,
-                projection: projection.clone(),
-            });
+            let shown = ProjectedRow::of(&self.row, projection);
+            tx.batched_rows().refreshed.push(shown);
         }
         Ok(Saved::Saved)
     }

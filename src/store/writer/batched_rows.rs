@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::store::entities::{relay, relay_event};
-use crate::store::{IdempotencyRecord, OutboxMessage, Projection};
+use crate::store::{IdempotencyRecord, OutboxMessage, Projection, StoredRelay};
 
 /// Rows to write, and two facts that the transaction has read and nothing changes meanwhile.
 #[derive(Debug, Default)]
@@ -39,4 +39,14 @@ pub(crate) struct ProjectedRow {
     pub(crate) channel_id: i64,
     pub(crate) relay_id: Uuid,
     pub(crate) projection: Projection,
+}
+
+impl ProjectedRow {
+    pub(crate) fn of(relay: &StoredRelay, projection: &Projection) -> Self {
+        Self {
+            channel_id: relay.channel_id,
+            relay_id: *relay.id,
+            projection: projection.clone(),
+        }
+    }
 }
