@@ -2,11 +2,13 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod deadlines;
 mod driver;
 mod ending;
 mod failing;
 mod live;
 mod pace;
+mod readings;
 mod recordings;
 mod recovery;
 mod replacing;

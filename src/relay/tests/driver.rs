@@ -178,7 +178,7 @@ impl Life {
         found.map(|action| &action.call)
     }
 
-    fn land(&mut self, name: &str) -> ActionId {
+    pub(super) fn land(&mut self, name: &str) -> ActionId {
         let at = self.open.iter().position(|a| self::name(&a.call) == name);
         let at = at.unwrap_or_else(|| panic!("no {name} is open, but {:?}", self.open));
         self.open.remove(at).id
