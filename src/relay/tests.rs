@@ -12,4 +12,5 @@ mod readings;
 mod recordings;
 mod recovery;
 mod replacing;
+mod resources;
 mod starting;

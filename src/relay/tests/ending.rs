@@ -179,3 +179,140 @@ fn a_stop_with_refused_credentials_is_retried_for_30_s_before_it_becomes_a_clean
         assert_eq!(life.cleanup_jobs().len(), 2);
     });
 }
+
+#[test]
+fn the_channels_next_relay_may_start_its_egress_when_this_ones_can_be_no_more() {
+    assert!(!Life::live(push()).relay.egress_is_down());
+    let mut life = Life::begin(web());
+    life.handle(Event::Stop);
+    assert!(!life.relay.egress_is_down(), "a call is under way");
+    life.answer_acquire("resource");
+    assert!(life.relay.egress_is_down());
+}
+
+#[test]
+fn the_ingest_is_disabled_at_once_when_the_stop_of_the_egress_has_failed() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        assert_eq!(life.waiting("disable_ingest"), None);
+        life.fail("stop_egress", Class::Unavailable, false);
+        assert!(life.waiting("disable_ingest").is_some());
+    });
+}
+
+#[test]
+fn what_a_vendor_refuses_to_take_down_becomes_a_cleanup_job_at_once() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        life.fail("stop_egress", Class::Rejected, false);
+        assert_eq!(life.cleanup_jobs().len(), 1);
+        life.fail("disable_ingest", Class::Rejected, false);
+        assert_eq!(life.cleanup_jobs().len(), 2);
+        assert_eq!(life.phase(), Phase::Finalizing);
+        let recordings = vec![recording("video", RecordingState::Ready, 40)];
+        life.answer("poll_recordings", Answer::Recordings(recordings));
+        life.fail("delete_ingest", Class::Rejected, false);
+        assert_eq!(life.cleanup_jobs().len(), 3);
+        assert_eq!(life.phase(), Phase::Ended);
+    });
+}
+
+#[test]
+fn an_ingest_is_deleted_in_three_tries_before_that_becomes_a_cleanup_job() {
+    let mut life = finalizing(push());
+    let recordings = vec![recording("video", RecordingState::Ready, 40)];
+    life.answer("poll_recordings", Answer::Recordings(recordings));
+    for _ in 0..3 {
+        assert_eq!(life.phase(), Phase::Finalizing);
+        life.fail("delete_ingest", Class::Unavailable, true);
+        life.wait(5);
+    }
+    assert_eq!(life.phase(), Phase::Ended);
+}
+
+#[test]
+fn a_creation_in_doubt_is_repeated_after_a_stop_and_what_it_created_is_disabled() {
+    let mut life = Life::begin(push());
+    life.handle(Event::Stop);
+    life.fail("create_ingest", Class::Timeout, true);
+    assert_eq!(life.cleanup_jobs(), []);
+    life.wait(2);
+    life.answer_create();
+    assert!(life.waiting("disable_ingest").is_some());
+
+    let mut life = Life::begin(push());
+    life.fail("create_ingest", Class::Timeout, true);
+    life.wait(2);
+    life.handle(Event::Stop);
+    life.fail("create_ingest", Class::Rejected, false);
+    assert!(matches!(
+        life.cleanup_jobs()[..],
+        [Cleanup::FindIngest { .. }]
+    ));
+}
+
+#[test]
+fn a_relay_is_not_taken_down_while_a_call_is_under_way() {
+    let mut life = Life::begin(web());
+    life.handle(Event::Stop);
+    life.fail("create_ingest", Class::Rejected, false);
+    assert_eq!(life.phase(), Phase::Stopping, "the acquire is under way");
+    life.answer_acquire("resource");
+    assert_eq!(life.phase(), Phase::Ended);
+
+    let mut life = Life::begin(web());
+    life.handle(Event::Stop);
+    life.answer_acquire("resource");
+    assert_eq!(life.phase(), Phase::Stopping, "the creation is under way");
+    life.fail("create_ingest", Class::Rejected, false);
+    assert_eq!(life.phase(), Phase::Ended);
+}
+
+#[test]
+fn an_egress_is_stopped_by_its_ids_and_its_cleanup_job_expires_an_hour_after_agora_ends_it() {
+    let mut life = Life::live(web());
+    let accepted = life.relay.durable().started_at.unwrap();
+    life.handle(Event::Stop);
+    let Some(Call::StopEgress(EgressRef::CloudRecording(task))) = life.waiting("stop_egress")
+    else {
+        panic!("{:?}", life.open);
+    };
+    let expected = CloudTask {
+        resource_id: "resource-first".into(),
+        sid: "first".into(),
+        cname: life.relay.durable().spec.tag(1).to_string(),
+        uid: 900_000_001,
+    };
+    assert_eq!(*task, expected);
+    let step = life.fail("stop_egress", Class::Rejected, false);
+    let jobs: Vec<&CleanupJob> = step.cleanup_jobs().collect();
+    let [job] = jobs[..] else {
+        panic!("{jobs:?}");
+    };
+    assert_eq!(job.cleanup.target(), "first");
+    assert_eq!(job.expires, Some(accepted + secs(4 * 3600)));
+}
+
+#[test]
+fn the_time_of_a_phase_is_that_of_its_beginning() {
+    let mut life = Life::live(push());
+    let live_at = life.relay.durable().live_at;
+    life.wait(60);
+    life.handle(Event::Hint(Hint::SellerJoined));
+    assert_eq!(Some(life.relay.durable().phase_since), live_at);
+    life.handle(Event::Stop);
+    assert_eq!(life.relay.durable().phase_since, life.now);
+}
+
+#[test]
+fn the_status_follows_the_phase_and_then_the_outcome() {
+    let status = |life: &Life| life.relay.durable().relay_status();
+    assert_eq!(status(&Life::begin(push())), RelayStatus::Starting);
+    assert_eq!(status(&Life::awaiting(push())), RelayStatus::Starting);
+    assert_eq!(status(&Life::live(push())), RelayStatus::Active);
+    assert_eq!(status(&Life::without_feed(push())), RelayStatus::Active);
+    assert_eq!(status(&stopped(push())), RelayStatus::Stopped);
+    let mut life = Life::begin(push());
+    life.fail("create_ingest", Class::Rejected, false);
+    assert_eq!(status(&life), RelayStatus::Failed);
+}

@@ -174,3 +174,124 @@ fn a_start_is_untried_if_only_our_own_budget_refused_it_but_not_if_a_vendor_may_
         );
     });
 }
+
+#[test]
+fn a_start_that_created_an_ingest_is_not_untried() {
+    let mut life = Life::begin(push());
+    life.answer_create();
+    while life.phase() == Phase::Provisioning {
+        if life.waiting("create_converter").is_some() {
+            life.fail("create_converter", Class::RateLimited, false);
+        }
+        life.wait(1);
+    }
+    assert_eq!(life.outcome(), Some(OutcomeCode::VendorRateLimited));
+    assert!(!life.detail().untried);
+}
+
+#[test]
+fn only_refused_credentials_are_kept_for_a_second_before_the_next_try() {
+    for (class, wait) in [(Class::Unavailable, 500), (Class::Unauthorized, 1000)] {
+        let mut life = Life::begin(push());
+        life.draw = 0;
+        life.fail("create_ingest", class, false);
+        let next = life.relay.wake_at(life.now).unwrap();
+        assert_eq!((next - life.now).num_milliseconds(), wait, "{class:?}");
+    }
+}
+
+#[test]
+fn a_refused_start_is_journaled_as_gone_before_the_end() {
+    on_both(|spec| {
+        let mut life = Life::starting(spec);
+        life.fail(life.start_call(), Class::Rejected, false);
+        let mut facts = life.journal.iter().rev().map(|(_, fact)| fact);
+        assert!(matches!(facts.next(), Some(Fact::Ending { .. })));
+        let gone = facts.next();
+        assert!(
+            matches!(gone, Some(Fact::EgressGone { proof }) if proof == "its start was refused"),
+            "{gone:?}"
+        );
+    });
+}
+
+#[test]
+fn a_start_in_doubt_that_is_refused_is_looked_for_while_stopping() {
+    let mut life = Life::starting(push());
+    life.crash(1);
+    life.fail("create_converter", Class::Rejected, false);
+    assert_eq!(life.outcome(), Some(OutcomeCode::VendorRejected));
+    life.wait(2);
+    life.accept("found");
+    assert!(life.waiting("stop_egress").is_some());
+}
+
+#[test]
+fn a_start_that_is_refused_while_stopping_leaves_a_cleanup_job_only_if_it_is_in_doubt() {
+    on_both(|spec| {
+        for in_doubt in [false, true] {
+            let mut life = Life::starting(spec.clone());
+            life.handle(Event::Stop);
+            life.fail(life.start_call(), Class::Rejected, in_doubt);
+            assert_eq!(life.cleanup_jobs().len(), usize::from(in_doubt));
+            assert!(life.waiting("disable_ingest").is_some());
+        }
+    });
+}
+
+#[test]
+fn a_replacement_in_doubt_whose_repeat_is_refused_is_tried_on_one_more_resource() {
+    let mut life = Life::without_feed(web());
+    life.egress = Some(EgressReading::Exited);
+    life.wait(16);
+    life.answer("rotate_keys", Answer::KeysRotated);
+    life.answer_acquire("second");
+    life.fail("start_egress", Class::Timeout, true);
+    life.wait(2);
+    life.fail("start_egress", Class::Rejected, false);
+    assert_eq!(life.phase(), Phase::Interrupted);
+    life.wait(5);
+    life.answer_acquire("another");
+    life.fail("start_egress", Class::Rejected, false);
+    assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
+}
+
+#[test]
+fn a_search_for_the_ingest_is_repeated_and_ends_the_start_only_if_it_is_refused() {
+    let searching = || {
+        let mut spec = push();
+        spec.timing.provisioning_timeout = secs(8 * 3600);
+        let mut life = Life::begin(spec);
+        life.crash(6 * 3600);
+        assert_eq!(life.called, ["create_ingest"], "the key is still valid");
+        life.crash(1);
+        assert_eq!(life.called, ["find_ingest"]);
+        life
+    };
+    let mut life = searching();
+    life.fail("find_ingest", Class::Unavailable, false);
+    life.wait(2);
+    life.fail("find_ingest", Class::Rejected, false);
+    assert_eq!(life.outcome(), Some(OutcomeCode::VendorRejected));
+    assert_eq!(life.cleanup_jobs(), [], "it is looked for once more");
+
+    let mut life = searching();
+    life.handle(Event::Stop);
+    life.fail("find_ingest", Class::Rejected, false);
+    let tag = life.relay.durable().spec.tag(1).to_string();
+    assert_eq!(life.cleanup_jobs(), [Cleanup::FindIngest { tag }]);
+
+    let mut life = searching();
+    life.handle(Event::Stop);
+    life.answer("find_ingest", Answer::NotFound);
+    assert_eq!(life.phase(), Phase::Ended);
+    assert_eq!(life.relay.durable().ingest.attempt, 1, "nothing is created");
+}
+
+#[test]
+fn a_key_whose_ingest_is_gone_is_followed_by_the_next_number() {
+    let mut life = Life::begin(push());
+    life.fail("create_ingest", Class::Conflict, false);
+    let again = life.waiting("create_ingest");
+    assert_eq!(again, Some(&Call::CreateIngest { attempt: 2 }));
+}

@@ -174,3 +174,171 @@ fn after_a_notification_the_manifest_alone_is_polled_every_half_second() {
     life.poll();
     assert_eq!(life.phase(), Phase::Live);
 }
+
+/// When this poll is made, in milliseconds from now.
+fn times(life: &mut Life, poll: &str, seconds: u64) -> Vec<i64> {
+    let from = life.now;
+    let mut times = Vec::new();
+    while let Some(at) = life.relay.wake_at(life.now) {
+        if at > from + secs(seconds) {
+            break;
+        }
+        life.now = at;
+        life.handle(Event::Tick);
+        if life.waiting(poll).is_some() {
+            times.push(life.since(from).num_milliseconds());
+        }
+        life.poll();
+    }
+    times
+}
+
+/// A relay with answers of this jitter that went live as its egress was accepted.
+fn live_at_once(spec: Spec, draw: u16) -> Life {
+    let mut life = Life::begin(spec);
+    life.draw = draw;
+    life.feed = Some(true);
+    life.answer_create();
+    life.accept("first");
+    life.poll();
+    assert_eq!(life.phase(), Phase::Live);
+    life
+}
+
+#[test]
+fn polls_of_feed_and_hosts_come_half_to_one_interval_after_going_live_and_then_drift_by_a_quarter()
+{
+    for poll in ["poll_feed", "poll_hosts"] {
+        on_both(|spec| {
+            let polls = |draw| times(&mut live_at_once(spec.clone(), draw), poll, 90);
+            assert_eq!(polls(0), [15_000, 37_500, 60_000, 82_500], "{poll}");
+            assert_eq!(polls(500), [22_500, 52_500, 82_500], "{poll}");
+            assert_eq!(polls(999), [29_985, 67_470], "{poll}");
+        });
+    }
+}
+
+#[test]
+fn an_egress_is_polled_5_15_and_45_seconds_after_its_acceptance_and_then_drifts() {
+    let polls = |draw| times(&mut live_at_once(web(), draw), "poll_egress", 300);
+    assert_eq!(polls(0), [5_000, 15_000, 45_000, 135_000, 225_000]);
+    assert_eq!(polls(500), [5_500, 15_500, 45_500, 165_500, 285_500]);
+}
+
+#[test]
+fn polls_before_a_relay_is_live_do_not_drift() {
+    for poll in ["poll_feed", "poll_hosts"] {
+        let mut life = Life::awaiting(push());
+        life.draw = 0;
+        life.poll();
+        assert_eq!(
+            times(&mut life, poll, 16),
+            [5_000, 10_000, 15_000],
+            "{poll}"
+        );
+    }
+}
+
+#[test]
+fn the_egress_of_a_relay_without_a_feed_is_polled_every_three_poll_intervals() {
+    let mut life = Life::without_feed(web());
+    let polls = times(&mut life, "poll_egress", 60);
+    assert_eq!(polls.len(), 4, "{polls:?}");
+    assert_eq!(polls[3] - polls[0], 45_000);
+}
+
+#[test]
+fn two_hints_at_once_cause_two_polls_half_a_second_apart() {
+    let mut life = Life::awaiting(push());
+    life.wait(14);
+    life.handle(Event::Hint(Hint::FeedDisconnected));
+    life.handle(Event::Hint(Hint::FeedDisconnected));
+    life.polls.clear();
+    life.poll();
+    assert!(life.polls.is_empty());
+    assert_eq!(times(&mut life, "poll_feed", 5), [500]);
+}
+
+#[test]
+fn a_hint_during_a_poll_causes_another_right_after_it() {
+    let mut life = live_at_once(push(), 0);
+    life.now += secs(15);
+    life.handle(Event::Tick);
+    life.handle(Event::Hint(Hint::FeedConnected));
+    life.polls.clear();
+    life.poll();
+    assert_eq!(life.polls, ["poll_feed"]);
+}
+
+#[test]
+fn polls_after_hints_keep_half_the_minimum_interval() {
+    for (hint, poll) in [
+        (Hint::FeedConnected, "poll_feed"),
+        (Hint::SellerJoined, "poll_hosts"),
+        (Hint::ConverterChanged, "poll_egress"),
+    ] {
+        let mut life = Life::live(push());
+        life.wait(MINUTE);
+        life.relay.set_pace(Pace {
+            live: floor(100),
+            urgent: Intervals::default(),
+        });
+        life.handle(Event::Hint(hint.clone()));
+        assert!(life.waiting(poll).is_some());
+        life.poll();
+        life.now += secs(1);
+        life.handle(Event::Hint(hint));
+        assert_eq!(life.waiting(poll), None);
+        assert_eq!(times(&mut life, poll, 60), [49_000], "{poll}");
+    }
+}
+
+#[test]
+fn polls_after_hints_keep_a_fifth_of_a_short_poll_interval() {
+    let mut spec = push();
+    spec.timing.poll_interval = secs(1);
+    let mut life = Life::live(spec);
+    life.wait(10);
+    life.handle(Event::Hint(Hint::FeedConnected));
+    life.poll();
+    life.handle(Event::Hint(Hint::FeedConnected));
+    assert_eq!(times(&mut life, "poll_feed", 5), [200]);
+}
+
+/// When a relay that awaits its feed polls it within 20 s after the encoder connected.
+fn polls_after_a_connect(urgent: u64) -> Vec<i64> {
+    let mut life = Life::awaiting(push());
+    life.poll();
+    life.relay.set_pace(Pace {
+        live: Intervals::default(),
+        urgent: floor(urgent),
+    });
+    life.handle(Event::Hint(Hint::FeedConnected));
+    life.poll();
+    times(&mut life, "poll_feed", 19)
+}
+
+#[test]
+fn polls_are_frequent_for_15_seconds_after_the_encoder_connected() {
+    let mut expected: Vec<i64> = (1..=30).map(|poll| poll * 500).collect();
+    assert_eq!(polls_after_a_connect(0), expected);
+    expected = vec![2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 14_000, 16_000];
+    assert_eq!(polls_after_a_connect(4), expected, "one call, not two");
+}
+
+#[test]
+fn polls_of_a_live_relay_do_not_become_frequent_when_the_encoder_connects() {
+    let mut life = live_at_once(push(), 500);
+    life.handle(Event::Hint(Hint::FeedConnected));
+    life.poll();
+    assert_eq!(times(&mut life, "poll_feed", 59), [30_000]);
+}
+
+#[test]
+fn a_search_for_recordings_goes_on_within_its_interval_after_a_recovery() {
+    let mut life = super::ending::finalizing(push());
+    life.crash(1);
+    assert_eq!(life.waiting("poll_recordings"), None);
+    life.wait(10);
+    assert!(life.waiting("poll_recordings").is_some());
+}

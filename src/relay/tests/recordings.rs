@@ -276,3 +276,72 @@ fn repeated_notifications_bring_a_poll_for_recordings_forward_once_per_poll_inte
     }
     assert!((6..=7).contains(&polls), "{polls} in half a minute");
 }
+
+#[test]
+fn a_recording_is_journaled_when_it_changes_and_not_each_time_it_is_read() {
+    let mut life = finalizing(push());
+    let processing = || Answer::Recordings(vec![recording("video", RecordingState::Processing, 0)]);
+    life.answer("poll_recordings", processing());
+    life.wait(20);
+    let step = life.answer("poll_recordings", processing());
+    assert!(!step.must_be_stored(), "{:?}", step.facts);
+}
+
+#[test]
+fn a_deleted_recording_is_not_taken_again() {
+    let mut spec = push();
+    spec.enable_recording = false;
+    let mut life = stopped(spec);
+    let recordings = vec![recording("video", RecordingState::Ready, 40)];
+    life.take_down(&recordings);
+    let step = life.handle(Event::LateRecordings(recordings));
+    assert_eq!((step.facts, step.ignored), (vec![], None));
+}
+
+#[test]
+fn late_recordings_are_taken_only_after_the_search_is_over() {
+    let mut life = finalizing(push());
+    let late = vec![recording("video", RecordingState::Ready, 40)];
+    let step = life.handle(Event::LateRecordings(late));
+    assert_eq!(step.ignored, Some(Ignored::Inapplicable));
+    assert!(!step.must_be_stored());
+}
+
+#[test]
+fn a_relay_without_recordings_does_not_wait_for_one() {
+    on_both(|mut spec| {
+        spec.enable_recording = false;
+        let mut life = finalizing(spec);
+        let step = life.answer("poll_recordings", Answer::Recordings(Vec::new()));
+        assert!(step.must_be_stored());
+        assert!(life.waiting("delete_ingest").is_some());
+    });
+}
+
+#[test]
+fn the_ingests_own_list_is_requested_only_if_a_recording_may_be_missing() {
+    let thorough = |life: &Life| match life.waiting("poll_recordings") {
+        Some(Call::PollRecordings { thorough, .. }) => *thorough,
+        other => panic!("{other:?}"),
+    };
+    assert!(!thorough(&finalizing(push())), "the one that was seen");
+
+    let take_down = |life: &mut Life| {
+        life.handle(Event::Stop);
+        life.answer("stop_egress", Answer::Stopped);
+        life.answer("disable_ingest", Answer::Disabled);
+    };
+    for playable in [true, false] {
+        let mut life = Life::awaiting(push());
+        let reading = FeedReading {
+            live: true,
+            playable: Some(playable),
+            recording_uid: (!playable).then(|| "video".into()),
+        };
+        life.answer("poll_feed", Answer::Feed(reading));
+        life.poll();
+        assert_eq!(life.phase() == Phase::Live, playable);
+        take_down(&mut life);
+        assert!(thorough(&life), "none was seen, or it was never live");
+    }
+}

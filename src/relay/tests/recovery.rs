@@ -203,3 +203,15 @@ fn a_resource_from_before_the_crash_is_not_used() {
     life.crash(1);
     assert_eq!(life.called, ["create_ingest", "acquire"]);
 }
+
+#[test]
+fn an_ingest_that_an_open_intent_may_have_created_is_looked_for_after_a_stop() {
+    let mut life = Life::begin(push());
+    life.crash(5);
+    life.handle(Event::Stop);
+    life.fail("create_ingest", Class::Unavailable, false);
+    assert_eq!(life.phase(), Phase::Stopping);
+    life.wait(2);
+    life.answer_create();
+    assert!(life.waiting("disable_ingest").is_some());
+}
