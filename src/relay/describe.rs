@@ -101,3 +101,93 @@ impl Hint {
         plain.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::{
+        Cleanup, CleanupJob, Outcome, OutcomeCode, PageTrouble, Recording, RecordingState,
+    };
+    use chrono::DateTime;
+
+    fn ending(code: OutcomeCode) -> Fact {
+        let outcome = Box::new(Outcome::plain(code));
+        Fact::Ending { outcome }
+    }
+
+    fn starting(attempt: u32) -> Fact {
+        Fact::EgressStarting {
+            attempt,
+            resource_id: None,
+            acquired_at: None,
+        }
+    }
+
+    #[test]
+    fn a_fact_is_described_with_what_it_tells() {
+        let cleanup = Cleanup::DeleteIngest { uid: "uid".into() };
+        let cleanup_job = Box::new(CleanupJob {
+            cleanup,
+            due: DateTime::UNIX_EPOCH,
+            expires: None,
+        });
+        let proof = "it exited".into();
+        let recording = Box::new(Recording {
+            uid: "video".into(),
+            state: RecordingState::Ready,
+            duration_ms: None,
+            hls_url: None,
+            dash_url: None,
+            thumbnail_url: None,
+        });
+        for (fact, sentence) in [
+            (Fact::Live, "a buyer can press play"),
+            (Fact::EgressGone { proof }, "the egress is gone: it exited"),
+            (ending(OutcomeCode::SellerLeft), "ending: seller_left"),
+            (
+                Fact::CleanupAdded { cleanup_job },
+                "cleanup job added: delete ingest",
+            ),
+            (Fact::Recording { recording }, "the recording is ready"),
+        ] {
+            assert_eq!(fact.describe(), sentence);
+        }
+    }
+
+    #[test]
+    fn a_notification_is_described_with_its_sender_and_reason() {
+        let reason = "ERR_GOP_OUT_OF_RANGE".into();
+        let trouble = PageTrouble::Refused;
+        for (hint, part) in [
+            (Hint::FeedConnected, "the encoder connected"),
+            (Hint::FeedErrored { reason }, "(ERR_GOP_OUT_OF_RANGE)"),
+            (Hint::ConverterChanged, "Agora notification"),
+            (Hint::PageCannotJoin { trouble }, "Agora refuses"),
+        ] {
+            let text = Fact::Notified { hint }.describe();
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn second_tries_bad_ends_and_losses_are_trouble() {
+        for fact in [
+            Fact::IngestRequested { attempt: 2 },
+            starting(2),
+            ending(OutcomeCode::EgressLost),
+            Fact::RecordingsSettled { missing: true },
+            Fact::EgressReplacing,
+        ] {
+            assert!(fact.is_trouble(), "{fact:?}");
+        }
+        for fact in [
+            Fact::IngestRequested { attempt: 1 },
+            starting(1),
+            ending(OutcomeCode::StoppedByRequest),
+            Fact::RecordingsSettled { missing: false },
+            Fact::KeysRotated,
+        ] {
+            assert!(!fact.is_trouble(), "{fact:?}");
+        }
+    }
+}

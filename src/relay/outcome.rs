@@ -197,3 +197,19 @@ impl Outcome {
         Self { code, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn each_outcome_has_a_sentence_of_its_own() {
+        let sentences: HashSet<&str> = OutcomeCode::iter().map(OutcomeCode::sentence).collect();
+        assert_eq!(sentences.len(), OutcomeCode::iter().count());
+        for sentence in sentences {
+            assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
+        }
+    }
+}

@@ -163,3 +163,32 @@ impl Spec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_stored_in_milliseconds_and_read_back() {
+        let timing = Timing {
+            poll_interval: Duration::from_millis(5_250),
+            provisioning_timeout: Duration::from_secs(2),
+            live_timeout: Duration::from_secs(3),
+            live_check_interval: Duration::from_secs(4),
+            reconnect_window: Duration::from_secs(5),
+            feed_timeout: Duration::from_secs(6),
+            max_duration: Duration::from_secs(7),
+            recording_timeout: Duration::from_secs(8),
+            recordings_interval: Duration::from_secs(9),
+            query_interval: Duration::from_secs(10),
+            not_found_backoff: vec![Duration::from_secs(1), Duration::from_millis(1_500)],
+        };
+        let stored = serde_json::to_value(&timing).unwrap();
+        assert_eq!(stored["poll_interval_ms"], 5_250);
+        assert_eq!(
+            stored["not_found_backoff_ms"],
+            serde_json::json!([1_000, 1_500])
+        );
+        assert_eq!(serde_json::from_value::<Timing>(stored).unwrap(), timing);
+    }
+}

@@ -118,4 +118,25 @@ mod tests {
             assert_eq!(other.parse::<ResourceTag>(), Err(InvalidTag), "{other}");
         }
     }
+
+    #[test]
+    fn a_name_that_differs_from_a_tag_in_one_part_is_invalid() {
+        let (database, relay) = ("0a1b2c3d", "0192f0c4000070008000000000000001");
+        let tag = |deployment: &str, database: &str, relay: &str, attempt: &str| {
+            format!("{deployment}_{database}_{relay}_{attempt}").parse::<ResourceTag>()
+        };
+        assert!(tag("the-longest-name", database, relay, "12").is_ok());
+        for deployment in ["", "a-name-too-long-x", "Shop", "sh.op"] {
+            assert_eq!(tag(deployment, database, relay, "1"), Err(InvalidTag));
+        }
+        for database in ["0a1b2c3", "0a1b2c3d4", "0A1B2C3D", "0a1b2c3g"] {
+            assert_eq!(tag("shop", database, relay, "1"), Err(InvalidTag));
+        }
+        for relay in [&relay[1..], &relay.to_uppercase(), &relay.replace('f', "g")] {
+            assert_eq!(tag("shop", database, relay, "1"), Err(InvalidTag));
+        }
+        for attempt in ["", "0", "01", "+1", "x", "4294967296"] {
+            assert_eq!(tag("shop", database, relay, attempt), Err(InvalidTag));
+        }
+    }
 }
