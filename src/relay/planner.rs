@@ -106,11 +106,7 @@ impl Relay {
         let durable = &self.durable;
         match &durable.egress {
             Some(egress) if egress.stage.is_open() => match egress.stage {
-                EgressStage::Starting
-                    if durable.phase.holds_slot() || durable.phase == Phase::Stopping =>
-                {
-                    self.repeat_start(egress, now).map(|call| (call, None))
-                }
+                EgressStage::Starting => self.repeat_start(egress, now).map(|call| (call, None)),
                 EgressStage::Running if durable.phase == Phase::Stopping => {
                     Some((Call::StopEgress(self.egress_ref()?), None))
                 }
@@ -127,10 +123,7 @@ impl Relay {
                         None,
                     ))
                 }
-                EgressStage::Starting
-                | EgressStage::Running
-                | EgressStage::InCleanup
-                | EgressStage::Settled => None,
+                EgressStage::Running | EgressStage::InCleanup | EgressStage::Settled => None,
             },
             Some(_) | None if durable.phase.holds_slot() => self.first_start(now),
             Some(_) | None => None,

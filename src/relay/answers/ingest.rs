@@ -70,9 +70,6 @@ impl Relay {
                     now,
                 )
             }
-            Call::RotateKeys { .. } if !retry && self.durable.phase.holds_slot() => {
-                self.end(step, Outcome::of(failure), now)
-            }
             Call::DisableIngest { .. } | Call::FindIngest { .. }
                 if !retry && self.durable.phase == Phase::Stopping =>
             {
