@@ -1,7 +1,6 @@
 //! `relaykeeper check`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use relaykeeper::application::{self, descriptors};
 use relaykeeper::config::{AgoraBackend, Settings};
@@ -9,10 +8,11 @@ use relaykeeper::store::Store;
 use relaykeeper::vendors;
 use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
-use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, VendorError};
 use secrecy::ExposeSecret as _;
+
+use super::permit_request;
 
 #[derive(Default)]
 struct CheckReport {
@@ -259,13 +259,6 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
         },
     }
     Ok(())
-}
-
-fn permit_request() -> PermitRequest {
-    PermitRequest {
-        priority: Priority::Start,
-        until: tokio::time::Instant::now() + Duration::from_secs(30),
-    }
 }
 
 fn explain(error: &VendorError, remedy: &str) -> String {

@@ -12,10 +12,12 @@ mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use relaykeeper::config::{self, LogFormat, Settings};
 use relaykeeper::telemetry;
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 
 const IN_MEMORY: &str = "`database.url` names a database in memory: after a restart, egresses would keep running unmanaged, at \
                          cost. Use a file, such as sqlite://relaykeeper.db?mode=rwc";
@@ -137,6 +139,14 @@ pub(crate) fn run() -> ExitCode {
 fn openapi() -> ExitCode {
     print!("{}", relaykeeper::api::openapi::text());
     ExitCode::SUCCESS
+}
+
+/// For a command's vendor call: no relay waits for it.
+fn permit_request() -> PermitRequest {
+    PermitRequest {
+        priority: Priority::Start,
+        until: tokio::time::Instant::now() + Duration::from_secs(30),
+    }
 }
 
 fn load(cli: &Cli) -> anyhow::Result<Settings> {

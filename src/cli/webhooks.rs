@@ -5,7 +5,6 @@ mod secrets_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -14,8 +13,9 @@ use relaykeeper::actors::view::WireTime;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
 use relaykeeper::vendors::cloudflare::Cloudflare;
-use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
+
+use super::permit_request;
 
 #[derive(Debug, Args)]
 pub(super) struct WebhooksArgs {
@@ -114,13 +114,6 @@ impl WebhookUrls {
             live: format!("{public_url}/webhooks/cloudflare/live"),
             stream: format!("{public_url}/webhooks/cloudflare/stream"),
         })
-    }
-}
-
-fn permit_request() -> PermitRequest {
-    PermitRequest {
-        priority: Priority::Start,
-        until: tokio::time::Instant::now() + Duration::from_secs(30),
     }
 }
 

@@ -115,6 +115,18 @@ pub(crate) fn without_lease(vendor: Vendor, call: &'static str) -> VendorError {
     failure(vendor, call, Class::Unavailable, Done::No, message)
 }
 
+pub(crate) fn without_permit(
+    vendor: Vendor,
+    call: &'static str,
+    retry_after: Duration,
+) -> VendorError {
+    let message = "rate budget exhausted: no permit before the deadline".to_owned();
+    VendorError {
+        retry_after: Some(retry_after),
+        ..failure(vendor, call, Class::RateLimited, Done::No, message)
+    }
+}
+
 /// The meaning of a status, unless a vendor documents another one.
 pub(crate) fn by_status(status: u16) -> (Class, Done) {
     match status {

@@ -9,7 +9,8 @@ use relaykeeper::vendors::cloudflare::{Cloudflare, StreamWebhook};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets_file::SecretsFile;
-use super::{LiveDestination, WebhookUrls, live_destination, permit_request};
+use super::{LiveDestination, WebhookUrls, live_destination};
+use crate::cli::permit_request;
 
 struct PreviousWebhooks {
     stream: Option<StreamWebhook>,

@@ -117,7 +117,7 @@ function start() {
     fields: [
       ["channel_id", "Channel id", { type: "number", min: 1, max: 9007199254740991, step: 1 }],
       ["channel_name", "Agora channel name", { maxlength: 64, autocomplete: "off" }],
-      ["seller_uid", "Seller's uid", { type: "number", min: 1, max: 4294967295, step: 1 }],
+      ["seller_uid", "Seller's uid", { type: "number", min: 1, max: 2999999999, step: 1 }],
     ],
     act,
   });

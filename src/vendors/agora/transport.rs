@@ -361,12 +361,6 @@ impl ProductClient {
         self.governor
             .permits(permit_request, permits)
             .await
-            .map_err(|denied| {
-                let message = "rate budget exhausted: no permit before the deadline".to_owned();
-                VendorError {
-                    retry_after: Some(denied.retry_after),
-                    ..http::failure(Vendor::Agora, call, Class::RateLimited, Done::No, message)
-                }
-            })
+            .map_err(|denied| http::without_permit(Vendor::Agora, call, denied.retry_after))
     }
 }

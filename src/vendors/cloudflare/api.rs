@@ -193,17 +193,7 @@ impl ApiClient {
             return Err(http::without_lease(Vendor::Cloudflare, call.name));
         }
         let permit = self.governor.permit(permit).await.map_err(|denied| {
-            let message = "rate budget exhausted: no permit before the deadline".to_owned();
-            VendorError {
-                retry_after: Some(denied.retry_after),
-                ..failure(
-                    Vendor::Cloudflare,
-                    call.name,
-                    Class::RateLimited,
-                    Done::No,
-                    message,
-                )
-            }
+            http::without_permit(Vendor::Cloudflare, call.name, denied.retry_after)
         })?;
         let mut request = self
             .client

@@ -227,16 +227,9 @@ impl CustomerHost {
         if !self.lease.ready(permit.until).await {
             return Err(http::without_lease(Vendor::Cloudflare, name));
         }
-        let permit = self
-            .governor
-            .permit(permit)
-            .await
-            .map_err(|denied| VendorError {
-                retry_after: Some(denied.retry_after),
-                ..fail(
-                    Class::RateLimited,
-                    "rate budget exhausted: no permit before the deadline",
-                )
+        let permit =
+            self.governor.permit(permit).await.map_err(|denied| {
+                http::without_permit(Vendor::Cloudflare, name, denied.retry_after)
             })?;
         let url = match what.strip_prefix("manifest/") {
             Some(file) => manifest(&base, uid, file),
