@@ -316,3 +316,16 @@ fn the_status_follows_the_phase_and_then_the_outcome() {
     life.fail("create_ingest", Class::Rejected, false);
     assert_eq!(status(&life), RelayStatus::Failed);
 }
+
+#[test]
+fn messages_are_numbered_without_a_gap() {
+    let mut life = stopped(push());
+    assert_eq!(life.relay.durable().announced, 3);
+    life.answer("stop_egress", Answer::Stopped);
+    life.answer("disable_ingest", Answer::Disabled);
+    let recordings = vec![recording("video", RecordingState::Ready, 40)];
+    let step = life.answer("poll_recordings", Answer::Recordings(recordings));
+    assert_eq!(step.announcements, [(4, Announcement::RecordingReady)]);
+    let step = life.answer("delete_ingest", Answer::Deleted);
+    assert_eq!(step.announcements, [(5, Announcement::Ended)]);
+}
