@@ -342,3 +342,15 @@ fn a_search_for_recordings_goes_on_within_its_interval_after_a_recovery() {
     life.wait(10);
     assert!(life.waiting("poll_recordings").is_some());
 }
+
+#[test]
+fn an_egress_that_is_not_found_is_polled_again_after_each_wait_of_the_back_off() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.egress = Some(EgressReading::NotFound);
+        let polls = times(&mut life, "poll_egress", 150);
+        let waits: Vec<i64> = polls.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(waits, [5_000, 10_000, 15_000, 30_000, 60_000]);
+        assert!(life.waiting("rotate_keys").is_some());
+    });
+}
