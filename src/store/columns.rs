@@ -174,7 +174,7 @@ macro_rules! text_column {
 text_column!(JsonText);
 text_column!(Named<T>, T);
 
-/// A UUID: `uuid` in PostgreSQL, text in SQLite, where SeaORM would use a blob. [`Sql`](super::sql::Sql) writes it.
+/// A UUID: `uuid` in PostgreSQL, text in SQLite, where SeaORM would use a blob. `Sql` writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub Uuid);
 
