@@ -57,6 +57,22 @@ fn an_absence_that_the_page_reports_once_is_confirmed_by_the_next_reading_of_the
 }
 
 #[test]
+fn a_notification_that_contradicts_the_page_has_the_hosts_polled() {
+    for (hint, present) in [(Hint::SellerLeft, true), (Hint::SellerJoined, false)] {
+        let mut life = Life::live(web());
+        life.poll();
+        life.now += secs(1);
+        life.handle(page(1, present));
+        assert_eq!(life.waiting("poll_hosts"), None);
+        life.handle(Event::Hint(hint));
+        life.seller = Some(!present);
+        life.poll();
+        let seen = life.relay.presence(life.now) == Presence::Present;
+        assert_eq!(seen, !present, "the hosts decide");
+    }
+}
+
+#[test]
 fn two_bad_readings_count_if_nearly_a_poll_interval_and_at_most_three_lie_between_them() {
     for (apart, phase) in [
         (3_999, Phase::Live),
