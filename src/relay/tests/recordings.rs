@@ -345,3 +345,35 @@ fn the_ingests_own_list_is_requested_only_if_a_recording_may_be_missing() {
         assert!(thorough(&life), "none was seen, or it was never live");
     }
 }
+
+#[test]
+fn a_relay_has_a_cost_if_it_was_live_or_left_a_recording() {
+    let mut spec = push();
+    spec.timing.recording_timeout = secs(40);
+    let mut life = Life::awaiting(spec);
+    let reading = FeedReading {
+        live: true,
+        playable: Some(true),
+        recording_uid: None,
+    };
+    life.answer("poll_feed", Answer::Feed(reading));
+    life.poll();
+    life.now += secs(1);
+    life.handle(Event::Stop);
+    life.take_down(&[]);
+    let durable = life.relay.durable();
+    assert_eq!((durable.phase, durable.recordings.len()), (Phase::Ended, 0));
+    let cost = durable.cost.unwrap();
+    assert_eq!((cost.source, cost.duration_seconds), (Source::Observed, 1));
+
+    let mut life = Life::awaiting(push());
+    life.handle(Event::Stop);
+    life.take_down(&[recording("video", RecordingState::Ready, 40)]);
+    let durable = life.relay.durable();
+    assert_eq!((durable.phase, durable.live_at), (Phase::Ended, None));
+    let cost = durable.cost.unwrap();
+    assert_eq!(
+        (cost.source, cost.duration_seconds),
+        (Source::Recording, 40)
+    );
+}
