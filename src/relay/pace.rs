@@ -118,7 +118,8 @@ impl Relay {
         };
         let jitter = self.volatile.jitter;
         let state = self.volatile.lane_mut(lane);
-        if state.due.is_some_and(|due| due > now) {
+        let hinted = state.hinted_at.is_some_and(|at| at > now);
+        if !hinted && state.due.is_some_and(|due| due > now) {
             state.due = Some(now + interval * 3 / 4 + jitter.of(interval) / 2);
         }
     }

@@ -271,6 +271,18 @@ fn a_hint_during_a_poll_causes_another_right_after_it() {
 }
 
 #[test]
+fn a_hint_during_the_poll_of_another_keeps_its_own_poll_while_live() {
+    let mut life = Life::live(push());
+    life.wait(MINUTE);
+    for _ in 0..2 {
+        life.handle(Event::Hint(Hint::FeedConnected));
+    }
+    assert!(life.waiting("poll_feed").is_some());
+    life.poll();
+    assert_eq!(times(&mut life, "poll_feed", 5), [500]);
+}
+
+#[test]
 fn polls_after_hints_keep_half_the_minimum_interval() {
     for (hint, poll) in [
         (Hint::FeedConnected, "poll_feed"),
