@@ -18,6 +18,7 @@ mod cli;
 mod cloudflare_client;
 mod commands;
 mod console;
+mod contract;
 mod documents;
 mod egresses;
 mod event_stream;
