@@ -175,7 +175,10 @@ fn grid(top: u64, format: impl Fn(u64) -> String) -> Vec<GridLine> {
         y: down(value, top),
         label: format(value),
     };
-    [top, top / 2].map(line).into()
+    match top {
+        0 => Vec::new(),
+        _ => vec![line(top), line(top / 2)],
+    }
 }
 
 fn label(text: String, index: usize, count: usize) -> String {
@@ -188,8 +191,11 @@ fn label(text: String, index: usize, count: usize) -> String {
     }
 }
 
-/// 2, 4, 10, 20, 40, 100, …: the half is round too.
+/// 0, 2, 4, 10, 20, 40, 100, …: the half is round too.
 fn round_up(value: u64) -> u64 {
+    if value == 0 {
+        return 0;
+    }
     let mut step = 1_u64;
     loop {
         for times in [2, 4, 10] {
@@ -252,5 +258,7 @@ mod tests {
         assert_eq!(Percent::of(1, 3).to_string(), "33.33%");
         assert_eq!(bar_chart(Vec::new(), |n| n.to_string()).columns.len(), 0);
         assert!(round_up(u64::MAX) == u64::MAX);
+        let zeros = bar_chart(vec![stack(&[0])], |n| n.to_string());
+        assert!(zeros.grid.is_empty(), "the axis invents no scale");
     }
 }
