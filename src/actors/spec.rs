@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::requests::StartRequest;
 use crate::config::{AgoraBackend, LiveInputRetention, Settings};
 use crate::relay::{Backend, Namespace, Prices, Spec, Timing};
+use crate::vendors::cloudflare;
 
 /// With a longer `live_timeout` the page reports ready on joining: two missed `readyTimeout`s of 60 s end the task
 /// (`agora.md §3.7`).
@@ -61,6 +62,8 @@ pub(super) fn spec(
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
         keep_ingest: rules.live_input_retention == LiveInputRetention::Keep,
+        platform: cloudflare::platform_name(),
+        capabilities: cloudflare::capabilities(),
         backend,
         timing: Timing {
             poll_interval: rules.poll_interval,

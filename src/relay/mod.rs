@@ -10,6 +10,7 @@
 mod action;
 mod announcement;
 mod answers;
+mod capabilities;
 mod cleanup_job;
 mod cost;
 mod deadlines;
@@ -32,6 +33,10 @@ mod watch;
 
 pub use action::{Action, ActionId, Call, CloudTask, EgressRef};
 pub use announcement::Announcement;
+pub use capabilities::{
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Playback, Reconnect,
+    RecordingsKept,
+};
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};
 pub use event::{Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble};

@@ -6,15 +6,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::capabilities::{Capabilities, PlatformName};
 use super::cost::Prices;
 use super::tag::{Namespace, ResourceTag};
 
-mod millis {
+pub(super) mod millis {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::relay) fn serialize<S: Serializer>(
         duration: &Duration,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -23,7 +24,7 @@ mod millis {
             .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::relay) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
@@ -143,6 +144,8 @@ pub struct Spec {
     pub delete_recording_after_days: Option<u16>,
     /// Whether the disabled ingest is kept.
     pub keep_ingest: bool,
+    pub platform: PlatformName,
+    pub capabilities: Capabilities,
     #[serde(flatten)]
     pub backend: Backend,
     pub timing: Timing,

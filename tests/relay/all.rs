@@ -14,5 +14,6 @@
 extern crate relaykeeper_core as relaykeeper;
 
 mod ownership;
+mod platforms;
 mod relay_properties;
 mod simulation;

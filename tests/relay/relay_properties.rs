@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use relaykeeper::relay::*;
 use uuid::Uuid;
 
+use crate::platforms;
+
 /// The next event: which one, and its details.
 type Draw = (u8, u16);
 
@@ -36,6 +38,8 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
         enable_recording: recording,
         delete_recording_after_days: None,
         keep_ingest: keep,
+        platform: PlatformName::new("cloudflare"),
+        capabilities: platforms::cloudflare(),
         backend,
         timing: Timing {
             poll_interval: secs(5),

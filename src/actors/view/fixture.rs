@@ -11,6 +11,7 @@ use crate::relay::{
     Backend, Durable, Egress, EgressStage, IngestStage, Namespace, Phase, Presence, Prices, Spec,
     Timing,
 };
+use crate::vendors::cloudflare;
 
 pub(crate) const LIVE_INPUT: &str = "0123456789abcdef0123456789abcdef";
 
@@ -32,6 +33,8 @@ fn spec(backend: Backend) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        platform: cloudflare::platform_name(),
+        capabilities: cloudflare::capabilities(),
         backend,
         timing: Timing {
             poll_interval: short,

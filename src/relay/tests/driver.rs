@@ -15,6 +15,33 @@ pub(super) fn jitter() -> Jitter {
     Jitter::new(500)
 }
 
+/// The most convenient platform.
+pub(super) fn capabilities() -> Capabilities {
+    Capabilities {
+        create_repeat: CreateRepeat::IdempotencyKey {
+            key_life: secs(6 * 3600),
+        },
+        feed_poll: FeedPollCost::Public,
+        manifest_first: true,
+        removes_live_ingest: true,
+        renews_key: true,
+        reconnect: Reconnect::Held {
+            longest: secs(86_400),
+        },
+        recordings: RecordingsKept::Platform,
+        ingest_limits: IngestLimits {
+            max_kbps: None,
+            max_pixels: None,
+            audio_only: true,
+        },
+        playback: Playback {
+            low_latency_hls: false,
+            dash: true,
+            signed: false,
+        },
+    }
+}
+
 pub(super) fn spec(backend: Backend) -> Spec {
     let query_interval = match backend {
         Backend::CloudRecording { .. } => secs(120),
@@ -32,6 +59,8 @@ pub(super) fn spec(backend: Backend) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        platform: PlatformName::new("cloudflare"),
+        capabilities: capabilities(),
         backend,
         timing: Timing {
             poll_interval: secs(5),

@@ -5,6 +5,7 @@
 
 mod account;
 mod api;
+mod capabilities;
 mod customer;
 mod envelope;
 mod limit;
@@ -27,6 +28,7 @@ use crate::config;
 use api::ApiClient;
 
 pub use account::{StorageUsage, TokenState};
+pub use capabilities::{capabilities, platform_name};
 pub use customer::{CustomerHost, Lifecycle, Manifest};
 pub use live_input::{IngestTarget, LiveInput, LiveInputSummary, NewLiveInput, RecordingSettings};
 pub use live_inputs::{CreatedLiveInput, LiveInputList};

@@ -7,6 +7,7 @@ use relaykeeper::relay::{Backend, Durable, Namespace, Phase, Prices, Spec, Timin
 use relaykeeper::store::{
     Created, JournalEntry, NewRelay, Projection, Save, Saved, Store, StoredRelay,
 };
+use relaykeeper::vendors::cloudflare;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub fn requested(
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        platform: cloudflare::platform_name(),
+        capabilities: cloudflare::capabilities(),
         backend: Backend::MediaPush {
             region: "na".into(),
         },

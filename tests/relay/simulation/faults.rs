@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::relay::{Backend, Class, Namespace, Prices, Spec, Timing};
+use relaykeeper::relay::{Backend, Class, Namespace, PlatformName, Prices, Spec, Timing};
 use uuid::Uuid;
 
 use super::dice::Dice;
 use super::queue::Fate;
 use super::vendors::{Ms, VendorFaults};
+use crate::platforms;
 
 pub const START: Ms = 1_700_000_000_000;
 
@@ -54,6 +55,8 @@ pub fn spec(dice: &mut Dice) -> Spec {
         enable_recording: dice.chance(800),
         delete_recording_after_days: Some(30),
         keep_ingest: dice.chance(200),
+        platform: PlatformName::new("cloudflare"),
+        capabilities: platforms::cloudflare(),
         backend,
         timing: Timing {
             poll_interval: secs(5),
