@@ -18,6 +18,7 @@ mod describe;
 mod event;
 mod fact;
 mod failure;
+mod millis;
 mod outcome;
 mod pace;
 mod phase;

@@ -8,54 +8,8 @@ use uuid::Uuid;
 
 use super::capabilities::{Capabilities, PlatformName};
 use super::cost::Prices;
+use super::millis;
 use super::tag::{Namespace, ResourceTag};
-
-pub(super) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(in crate::relay) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        u64::try_from(duration.as_millis())
-            .unwrap_or(u64::MAX)
-            .serialize(serializer)
-    }
-
-    pub(in crate::relay) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
-}
-
-mod millis_list {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        list: &[Duration],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let list: Vec<u64> = list
-            .iter()
-            .map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
-            .collect();
-        list.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Duration>, D::Error> {
-        Ok(Vec::<u64>::deserialize(deserializer)?
-            .into_iter()
-            .map(Duration::from_millis)
-            .collect())
-    }
-}
 
 /// What pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
@@ -123,7 +77,7 @@ pub struct Timing {
     #[serde(with = "millis", rename = "query_interval_ms")]
     pub query_interval: Duration,
     /// Waits after consecutive 404s. Then the egress counts as gone.
-    #[serde(with = "millis_list", rename = "not_found_backoff_ms")]
+    #[serde(with = "millis::list", rename = "not_found_backoff_ms")]
     pub not_found_backoff: Vec<Duration>,
 }
 

@@ -13,34 +13,34 @@ pub fn platform_name() -> PlatformName {
     PlatformName::new("cloudflare")
 }
 
-/// Its facts (`cloudflare-stream.md`).
+/// Its facts.
 #[must_use]
 pub fn capabilities() -> Capabilities {
     Capabilities {
-        // §2.3
+        // `cloudflare-stream.md §2.3`
         create_repeat: CreateRepeat::IdempotencyKey {
             key_life: Duration::from_secs(6 * 3600),
         },
-        // §3.4
+        // `cloudflare-stream.md §3.4`
         feed_poll: FeedPollCost::Public,
-        // §3.3
+        // `cloudflare-stream.md §3.3`
         manifest_first: true,
-        // §2.9
+        // `cloudflare-stream.md §2.9`
         removes_live_ingest: true,
-        // §2.8
+        // `cloudflare-stream.md §2.8`
         renews_key: true,
-        // §2.6
+        // `cloudflare-stream.md §2.6`
         reconnect: Reconnect::Held {
             longest: Duration::from_secs(86_400),
         },
         recordings: RecordingsKept::Platform,
-        // §6.1
+        // `cloudflare-stream.md §6.1`
         ingest_limits: IngestLimits {
             max_kbps: Some(14_000),
             max_pixels: None,
             audio_only: true,
         },
-        // §3.1; low latency and signed URLs are not asked for.
+        // `cloudflare-stream.md §3.1`; low latency and signed URLs are not asked for.
         playback: Playback {
             low_latency_hls: false,
             dash: true,
