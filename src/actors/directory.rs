@@ -3,6 +3,7 @@
 mod poller_counts;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +15,7 @@ pub(super) use self::poller_counts::{CountsByTarget, Pollers};
 
 use self::poller_counts::PollerCounts;
 use super::clock::Clock;
-use crate::relay::{Durable, Presence, Relay};
+use crate::relay::{Durable, Presence, Relay, Subject};
 
 /// An active relay, as its actor last published it.
 #[derive(Debug, Clone)]
@@ -66,17 +67,94 @@ pub struct Directory {
 struct Indexes {
     relays: HashMap<Uuid, watch::Sender<Arc<RelaySnapshot>>>,
     channels: HashMap<i64, Vec<Uuid>>,
+    subjects: HashMap<Subject, Vec<Uuid>>,
+}
+
+impl Indexes {
+    /// Replaces a snapshot by one with the same subjects, and returns it.
+    fn replace(&self, snapshot: &Arc<RelaySnapshot>) -> Option<Arc<RelaySnapshot>> {
+        let relay = self.relays.get(&snapshot.durable.spec.relay_id)?;
+        let mut before = None;
+        relay.send_if_modified(|current| {
+            let is_same = Subject::are_same(&current.durable, &snapshot.durable);
+            if is_same {
+                before = Some(std::mem::replace(current, snapshot.clone()));
+            }
+            is_same
+        });
+        before
+    }
+
+    /// Returns the snapshot before.
+    fn put(&mut self, snapshot: &Arc<RelaySnapshot>) -> Option<Arc<RelaySnapshot>> {
+        let spec = &snapshot.durable.spec;
+        let before = match self.relays.get(&spec.relay_id) {
+            Some(relay) => Some(relay.send_replace(snapshot.clone())),
+            None => {
+                let relay = watch::Sender::new(snapshot.clone());
+                self.relays.insert(spec.relay_id, relay);
+                add(&mut self.channels, spec.channel_id, spec.relay_id);
+                None
+            }
+        };
+        if let Some(before) = &before {
+            self.drop_subjects(before);
+        }
+        for subject in Subject::all_of(&snapshot.durable) {
+            add(&mut self.subjects, subject, spec.relay_id);
+        }
+        before
+    }
+
+    fn remove(&mut self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
+        let last = self.relays.remove(&relay_id)?.borrow().clone();
+        drop_from(&mut self.channels, &last.durable.spec.channel_id, relay_id);
+        self.drop_subjects(&last);
+        Some(last)
+    }
+
+    fn drop_subjects(&mut self, snapshot: &RelaySnapshot) {
+        for subject in Subject::all_of(&snapshot.durable) {
+            let relay_id = snapshot.durable.spec.relay_id;
+            drop_from(&mut self.subjects, &subject, relay_id);
+        }
+    }
+
+    fn get(&self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
+        let relay = self.relays.get(&relay_id)?;
+        Some(relay.borrow().clone())
+    }
+}
+
+fn add<K: Eq + Hash>(index: &mut HashMap<K, Vec<Uuid>>, key: K, relay_id: Uuid) {
+    index.entry(key).or_default().push(relay_id);
+}
+
+fn drop_from<K: Eq + Hash>(index: &mut HashMap<K, Vec<Uuid>>, key: &K, relay_id: Uuid) {
+    if let Some(relays) = index.get_mut(key) {
+        relays.retain(|id| *id != relay_id);
+        if relays.is_empty() {
+            index.remove(key);
+        }
+    }
 }
 
 impl Directory {
     /// A relay's snapshot, while it is active here.
     #[must_use]
     pub fn get(&self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
-        self.indexes
-            .read()
-            .relays
-            .get(&relay_id)
-            .map(|relay| relay.borrow().clone())
+        self.indexes.read().get(relay_id)
+    }
+
+    /// The active relays that a notification is about.
+    pub(super) fn about(&self, subject: &Subject) -> Vec<Arc<RelaySnapshot>> {
+        let indexes = self.indexes.read();
+        if let Subject::Tag(tag) = subject {
+            let ours = |relay: &Arc<RelaySnapshot>| relay.durable.spec.namespace == tag.namespace;
+            return indexes.get(tag.relay).filter(ours).into_iter().collect();
+        }
+        let ids = indexes.subjects.get(subject).into_iter().flatten();
+        ids.filter_map(|id| indexes.get(*id)).collect()
     }
 
     /// All snapshots, unordered.
@@ -107,8 +185,7 @@ impl Directory {
     pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<RelaySnapshot>> {
         let indexes = self.indexes.read();
         let ids = indexes.channels.get(&channel_id).into_iter().flatten();
-        let relays = ids.filter_map(|id| indexes.relays.get(id));
-        let mut relays: Vec<_> = relays.map(|relay| relay.borrow().clone()).collect();
+        let mut relays: Vec<_> = ids.filter_map(|id| indexes.get(*id)).collect();
         relays.sort_by_key(|relay| std::cmp::Reverse(relay.durable.spec.requested_at));
         relays
     }
@@ -125,28 +202,16 @@ impl Directory {
 
     pub(super) fn publish(&self, snapshot: RelaySnapshot) {
         let snapshot = Arc::new(snapshot);
-        let (id, channel_id) = (
-            snapshot.durable.spec.relay_id,
-            snapshot.durable.spec.channel_id,
-        );
         {
             let indexes = self.indexes.read();
-            if let Some(relay) = indexes.relays.get(&id) {
-                return self.replace(relay, snapshot);
+            if let Some(before) = indexes.replace(&snapshot) {
+                return self.poller_counts.changed(Some(&before), Some(&snapshot));
             }
         }
         let mut indexes = self.indexes.write();
-        if let Some(relay) = indexes.relays.get(&id) {
-            return self.replace(relay, snapshot);
-        }
-        self.poller_counts.changed(None, Some(&snapshot));
-        indexes.relays.insert(id, watch::Sender::new(snapshot));
-        indexes.channels.entry(channel_id).or_default().push(id);
-    }
-
-    fn replace(&self, relay: &watch::Sender<Arc<RelaySnapshot>>, snapshot: Arc<RelaySnapshot>) {
-        let before = relay.send_replace(snapshot.clone());
-        self.poller_counts.changed(Some(&before), Some(&snapshot));
+        let before = indexes.put(&snapshot);
+        self.poller_counts
+            .changed(before.as_deref(), Some(&snapshot));
     }
 
     pub(super) fn poller_counts(&self) -> CountsByTarget {
@@ -155,17 +220,75 @@ impl Directory {
 
     pub(super) fn remove(&self, relay_id: Uuid) {
         let mut indexes = self.indexes.write();
-        let Some(relay) = indexes.relays.remove(&relay_id) else {
-            return;
-        };
-        let last = relay.borrow().clone();
-        self.poller_counts.changed(Some(&last), None);
-        let channel_id = last.durable.spec.channel_id;
-        if let Some(ids) = indexes.channels.get_mut(&channel_id) {
-            ids.retain(|id| *id != relay_id);
-            if ids.is_empty() {
-                indexes.channels.remove(&channel_id);
-            }
+        let last = indexes.remove(relay_id);
+        self.poller_counts.changed(last.as_deref(), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::view::fixture;
+    use crate::relay::Phase;
+
+    fn seller() -> Subject {
+        Subject::Seller {
+            channel_name: "show68".into(),
+            uid: 12345,
         }
+    }
+
+    fn publish(directory: &Directory, durable: &Durable) {
+        let snapshot = fixture::snapshot(durable.clone());
+        directory.publish((*snapshot).clone());
+    }
+
+    #[test]
+    fn a_relay_is_found_by_what_it_has_now_and_not_by_what_it_had() {
+        let directory = Directory::default();
+        let is_found = |subject: &Subject| !directory.about(subject).is_empty();
+        let (ingest, converter) = (fixture::LIVE_INPUT.to_owned(), "abcdef".to_owned());
+        let (ingest, converter) = (Subject::Ingest(ingest), Subject::Egress(converter));
+        let mut relay = fixture::live_by_media_push();
+        relay.ingest.uid = None;
+        let tag = Subject::Tag(relay.spec.tag(7));
+        publish(&directory, &relay);
+        assert!(is_found(&tag) && is_found(&converter) && is_found(&seller()));
+        assert!(!is_found(&ingest));
+        relay.ingest.uid = Some(fixture::LIVE_INPUT.into());
+        publish(&directory, &relay);
+        assert!(is_found(&ingest));
+        relay.egress.as_mut().unwrap().converter_id = Some("ANOTHER".into());
+        relay.phase = Phase::Stopping;
+        publish(&directory, &relay);
+        assert!(!is_found(&converter) && !is_found(&seller()));
+        assert!(is_found(&Subject::Egress("another".into())) && is_found(&ingest));
+        directory.remove(relay.spec.relay_id);
+        assert!(!is_found(&ingest) && !is_found(&tag));
+        let indexes = directory.indexes.read();
+        assert!(indexes.channels.is_empty() && indexes.subjects.is_empty());
+    }
+
+    #[test]
+    fn a_tag_of_another_deployment_names_no_relay() {
+        let directory = Directory::default();
+        let relay = fixture::live();
+        publish(&directory, &relay);
+        let mut tag = relay.spec.tag(1);
+        tag.namespace.deployment = "another".into();
+        assert!(directory.about(&Subject::Tag(tag)).is_empty());
+    }
+
+    #[test]
+    fn two_relays_with_one_seller_are_both_found() {
+        let directory = Directory::default();
+        let mut relay = fixture::live();
+        publish(&directory, &relay);
+        relay.spec.relay_id = Uuid::from_u128(2);
+        relay.spec.channel_id = 43;
+        publish(&directory, &relay);
+        assert_eq!(directory.about(&seller()).len(), 2);
+        directory.remove(relay.spec.relay_id);
+        assert_eq!(directory.about(&seller()).len(), 1);
     }
 }

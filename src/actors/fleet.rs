@@ -15,7 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::context::NodeContext;
 use super::janitor::{self, Sweep};
 use super::messages::{DropAll, Mailboxes};
-use super::peer_messages::{self, NoticeReader};
+use super::notices::Notices;
+use super::peer_messages::{self, PeerMessage};
 use super::status::{NodeStatus, Readiness};
 use super::{alarms, cleanup_jobs, dispatcher, quota_shares};
 use crate::relay::Event;
@@ -45,7 +46,7 @@ pub(super) struct NodeSession {
     context: Arc<NodeContext>,
     status: Arc<NodeStatus>,
     mailboxes: Arc<Mailboxes>,
-    on_notice: NoticeReader,
+    notices: Arc<Notices>,
     epoch: i64,
     renewed: LeaseInstant,
     announced: bool,
@@ -66,7 +67,7 @@ impl NodeSession {
         context: Arc<NodeContext>,
         status: Arc<NodeStatus>,
         mailboxes: Arc<Mailboxes>,
-        on_notice: NoticeReader,
+        notices: Arc<Notices>,
     ) -> Result<Self, StoreError> {
         let lease = context.settings.fleet.lease;
         let sent = LeaseInstant::now();
@@ -77,7 +78,7 @@ impl NodeSession {
             context,
             status,
             mailboxes,
-            on_notice,
+            notices,
             epoch,
             renewed: sent,
             announced: false,
@@ -224,9 +225,28 @@ impl NodeSession {
             self.mailboxes.deliver(relay_id, Event::Stop);
         }
         for peer_message in self.context.store.take_peer_messages(self.epoch).await? {
-            peer_messages::read(&self.mailboxes, &self.on_notice, &peer_message);
+            if let Some(peer_message) = peer_messages::read(&peer_message) {
+                self.receive(peer_message);
+            }
         }
         Ok(())
+    }
+
+    fn receive(&self, peer_message: PeerMessage) {
+        match peer_message {
+            PeerMessage::PageReport {
+                relay_id,
+                attempt,
+                report,
+            } => {
+                let event = Event::Page { attempt, report };
+                self.mailboxes.deliver(relay_id, event);
+            }
+            PeerMessage::PredecessorDown { relay_id } => {
+                self.mailboxes.deliver(relay_id, Event::PredecessorDown);
+            }
+            PeerMessage::Notice(notice) => self.notices.take_forwarded(notice),
+        }
     }
 
     async fn take_leadership(&mut self, fleet: &Fleet) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ mod forced_end;
 mod janitor;
 mod messages;
 mod node_runner;
+mod notices;
 mod pace;
 mod peer_messages;
 mod predecessor;
@@ -47,7 +48,7 @@ pub use node_runner::{NodeRunner, TakenOver};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
     RequestError, RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError,
-    StopRequest, StrayActivity,
+    StopRequest,
 };
 pub use service::{PageStatus, RelayService};
 pub use status::Readiness;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::channel::AddressReceiver;
-use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
@@ -12,7 +11,7 @@ use super::alarms;
 use super::context::NodeContext;
 use super::fleet::{NodeSession, spawn_singletons};
 use super::messages::{Adopt, LoadedRelay, Mailboxes};
-use super::peer_messages::NoticeReader;
+use super::notices::Notices;
 use super::registry::Registry;
 use super::service::RelayService;
 use super::status::{NodeStatus, Readiness};
@@ -33,6 +32,7 @@ pub struct NodeRunner {
     context: Arc<NodeContext>,
     status: Arc<NodeStatus>,
     mailboxes: Arc<Mailboxes>,
+    notices: Arc<Notices>,
     registry: Option<AddressReceiver<Registry>>,
     /// Migrates only once: a later version may migrate further while this one runs.
     migrated: OnceCell<()>,
@@ -50,10 +50,13 @@ impl NodeRunner {
     #[must_use]
     pub fn new(context: Arc<NodeContext>) -> Self {
         let (mailboxes, registry) = Registry::mailboxes();
+        let status = Arc::<NodeStatus>::default();
+        let notices = Notices::new(context.clone(), status.clone(), mailboxes.clone());
         Self {
             context,
-            status: Arc::default(),
+            status,
             mailboxes,
+            notices: Arc::new(notices),
             registry: Some(registry),
             migrated: OnceCell::new(),
         }
@@ -62,17 +65,16 @@ impl NodeRunner {
     /// The service over the relays that this runs.
     #[must_use]
     pub fn service(&self) -> RelayService {
-        let (context, status) = (self.context.clone(), self.status.clone());
-        RelayService::new(context, status, self.mailboxes.clone())
+        RelayService::new(
+            self.context.clone(),
+            self.status.clone(),
+            self.mailboxes.clone(),
+            self.notices.clone(),
+        )
     }
 
-    /// Runs relays whenever it may, until `end` returns or another process took over the database. Passes the notifications that
-    /// other nodes forward to `on_notice`, with their endpoints. Needs an actix system.
-    pub async fn run_until(
-        mut self,
-        end: impl Future<Output = ()>,
-        on_notice: impl Fn(&str, &Value) + Send + Sync + 'static,
-    ) -> Result<(), TakenOver> {
+    /// Runs relays whenever it may, until `end` returns or another process took over the database. Needs an actix system.
+    pub async fn run_until(mut self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         if let Some(registry) = self.registry.take() {
             let (context, status) = (self.context.clone(), self.status.clone());
             Registry::start(registry, context, status, self.mailboxes.clone());
@@ -81,7 +83,7 @@ impl NodeRunner {
         watch.spawn(watch_database(self.context.clone(), self.status.clone()));
         let held = match self.context.store.is_shared() {
             true => {
-                self.run_in_fleet(end, Arc::new(on_notice)).await;
+                self.run_in_fleet(end).await;
                 Ok(())
             }
             false => self.run_alone(end).await,
@@ -124,11 +126,11 @@ impl NodeRunner {
         }
     }
 
-    async fn run_in_fleet(&self, end: impl Future<Output = ()>, on_notice: NoticeReader) {
+    async fn run_in_fleet(&self, end: impl Future<Output = ()>) {
         let mut end = std::pin::pin!(end);
         loop {
             let mut session = tokio::select! {
-                session = self.join(&on_notice) => session,
+                session = self.join() => session,
                 () = &mut end => return,
             };
             let lost = tokio::select! {
@@ -149,13 +151,13 @@ impl NodeRunner {
         }
     }
 
-    async fn join(&self, on_notice: &NoticeReader) -> NodeSession {
+    async fn join(&self) -> NodeSession {
         loop {
             let joined = match self.prepare().await {
                 Ok(()) => {
                     let (context, status) = (self.context.clone(), self.status.clone());
-                    let mailboxes = self.mailboxes.clone();
-                    NodeSession::join(context, status, mailboxes, on_notice.clone()).await
+                    let (mailboxes, notices) = (self.mailboxes.clone(), self.notices.clone());
+                    NodeSession::join(context, status, mailboxes, notices).await
                 }
                 Err(error) => Err(error),
             };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::relay::{Durable, ResourceTag};
+use crate::relay::Durable;
 use crate::store::{StoreError, Unreadable};
 
 /// Identifies repetitions of a request.
@@ -113,25 +113,6 @@ pub enum RequestError {
     Unconfirmed(String),
     #[error("{0}")]
     Internal(String),
-}
-
-/// A verified notification about an object that no active relay uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StrayActivity {
-    /// An encoder connected to an ingest without an active relay.
-    FeedConnected {
-        /// The ingest's id.
-        ingest: String,
-    },
-    /// An egress runs without an active relay.
-    Egress {
-        /// Its tag, possibly of another deployment or database.
-        tag: ResourceTag,
-        /// Its session, which a cleanup job may lack.
-        sid: String,
-        /// Whether the notification reports its end.
-        is_over: bool,
-    },
 }
 
 /// For errors of reads before any write.

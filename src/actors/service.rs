@@ -7,17 +7,15 @@ mod stop;
 
 use std::sync::Arc;
 
-use tracing::Span;
 use uuid::Uuid;
 
 use super::context::NodeContext;
 use super::directory::{Directory, RelaySnapshot};
 use super::janitor::{self, Sweep, SweepError};
-use super::messages::{Deliver, Mailboxes};
-use super::requests::StrayActivity;
+use super::messages::Mailboxes;
+use super::notices::Notices;
 use super::status::{NodeStatus, Readiness};
-use super::strays::{StrayReads, Strays};
-use crate::relay::{Durable, Event, Hint, PageReport};
+use crate::relay::{Durable, Event, Notice, PageReport};
 use crate::store::StoreError;
 
 pub use remote::PageStatus;
@@ -28,7 +26,7 @@ pub struct RelayService {
     context: Arc<NodeContext>,
     status: Arc<NodeStatus>,
     mailboxes: Arc<Mailboxes>,
-    strays: Arc<Strays>,
+    notices: Arc<Notices>,
 }
 
 impl RelayService {
@@ -36,18 +34,13 @@ impl RelayService {
         context: Arc<NodeContext>,
         status: Arc<NodeStatus>,
         mailboxes: Arc<Mailboxes>,
+        notices: Arc<Notices>,
     ) -> Self {
-        let strays = Strays {
-            context: context.clone(),
-            status: status.clone(),
-            mailboxes: mailboxes.clone(),
-            reads: StrayReads::default(),
-        };
         Self {
             context,
             status,
             mailboxes,
-            strays: Arc::new(strays),
+            notices,
         }
     }
 
@@ -127,20 +120,9 @@ impl RelayService {
         janitor::sweep(&self.context, self.status.namespace(), None, dry_run).await
     }
 
-    /// Handles stray activity in the background.
-    pub fn stray(&self, stray: StrayActivity) {
-        let strays = self.strays.clone();
-        let handle = async move { strays.handle(stray).await };
-        self.context.runtime.spawn(handle);
-    }
-
-    /// Passes a hint to its relay, if that runs here.
-    pub fn hint(&self, relay_id: Uuid, hint: Hint) {
-        let message = Deliver {
-            event: Event::Hint(hint),
-            stored: None,
-            parent: Span::current(),
-        };
-        self.mailboxes.deliver(relay_id, message);
+    /// Gives a verified notification to the relay that it is about, as a hint. If no relay is, or the relay no longer uses the
+    /// object, it is stray activity.
+    pub async fn notice(&self, notice: Notice) -> Result<(), StoreError> {
+        self.notices.take(notice).await
     }
 }

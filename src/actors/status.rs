@@ -91,11 +91,6 @@ impl NodeStatus {
         *self.fleet.lock() = fleet;
     }
 
-    pub(super) fn epochs(&self) -> Vec<i64> {
-        let fleet = self.fleet.lock();
-        fleet.nodes.iter().map(|node| node.epoch).collect()
-    }
-
     /// The number of nodes, at least 1.
     pub(super) fn fleet_size(&self) -> u32 {
         u32::try_from(self.fleet.lock().nodes.len())

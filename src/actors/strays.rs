@@ -8,13 +8,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(super) use self::reads::StrayReads;
+use self::reads::StrayReads;
 use super::calls::permit_request;
 use super::context::NodeContext;
 use super::messages::Mailboxes;
-use super::requests::StrayActivity;
 use super::status::NodeStatus;
-use crate::relay::{Cleanup, CleanupKind, Phase, ResourceTag};
+use crate::relay::{Cleanup, CleanupKind, Hint, Notice, Phase, ResourceTag, Subject};
 use crate::store::{CleanupJobRow, Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
@@ -32,17 +31,34 @@ const LONGEST_UID: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Strays {
-    pub(super) context: Arc<NodeContext>,
-    pub(super) status: Arc<NodeStatus>,
-    pub(super) mailboxes: Arc<Mailboxes>,
-    pub(super) reads: StrayReads,
+    context: Arc<NodeContext>,
+    status: Arc<NodeStatus>,
+    mailboxes: Arc<Mailboxes>,
+    reads: StrayReads,
 }
 
 impl Strays {
-    pub(super) async fn handle(&self, stray: StrayActivity) {
-        let handled = match stray {
-            StrayActivity::FeedConnected { ingest } => self.feed_connected(ingest).await,
-            StrayActivity::Egress { tag, sid, is_over } => self.egress(tag, sid, is_over).await,
+    pub(super) fn new(
+        context: Arc<NodeContext>,
+        status: Arc<NodeStatus>,
+        mailboxes: Arc<Mailboxes>,
+    ) -> Self {
+        Self {
+            context,
+            status,
+            mailboxes,
+            reads: StrayReads::default(),
+        }
+    }
+
+    /// Ignores notices that report no activity.
+    pub(super) async fn handle(&self, notice: Notice) {
+        let handled = match (notice.subject, notice.hint) {
+            (Subject::Ingest(ingest), Hint::FeedConnected) => self.feed_connected(ingest).await,
+            (Subject::Tag(tag), Hint::EgressChanged { sid, .. }) => {
+                self.egress(tag, sid, notice.is_end).await
+            }
+            _ => return,
         };
         if let Err(error) = handled {
             tracing::warn!(%error, "stray activity not handled");
@@ -62,7 +78,7 @@ impl Strays {
         let phases = context.store.phases_with_ingest(&ingest).await?;
         let holds_slot = |phase: &Named<Phase>| phase.known().is_some_and(Phase::holds_slot);
         if phases.iter().any(holds_slot) {
-            // Another node's relay; that node gets the notification too.
+            // Its relay was started or moved meanwhile.
             return Ok(());
         }
         if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
@@ -113,7 +129,7 @@ impl Strays {
     }
 
     /// The notification names the sid for which a cleanup job may wait: it can stop the egress now.
-    async fn egress(&self, tag: ResourceTag, sid: String, is_over: bool) -> Result<(), StrayError> {
+    async fn egress(&self, tag: ResourceTag, sid: String, is_end: bool) -> Result<(), StrayError> {
         if self.status.namespace().as_ref() != Some(&tag.namespace) {
             return Ok(());
         }
@@ -123,7 +139,7 @@ impl Strays {
             .iter()
             .find(|open| open.kind == CleanupKind::UnknownEgress && open.target == cname);
         let Some(open) = waiting else { return Ok(()) };
-        if !is_over
+        if !is_end
             && let Ok(Cleanup::UnknownEgress {
                 resource_id,
                 other_resources,

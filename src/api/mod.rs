@@ -31,7 +31,7 @@ mod trpc;
 mod v1;
 pub(crate) mod vendor_watch;
 mod viewers;
-pub mod webhooks;
+mod webhooks;
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -61,7 +61,7 @@ pub use server::server;
 use session::Sessions;
 pub use vendor_watch::VendorWatch;
 pub use viewers::{AskViewers, Viewers};
-use webhooks::{StrayNotice, WebhookReceiver};
+use webhooks::WebhookReceiver;
 
 /// The default limit of a body, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -80,8 +80,6 @@ pub struct Dependencies {
     pub health: Health,
     /// The numbers of viewers.
     pub viewers: Viewers,
-    /// Receives stray activity: see [`StrayNotice`].
-    pub on_stray: Arc<dyn Fn(StrayNotice) + Send + Sync>,
     /// This node's name, for operators.
     pub node: String,
     /// See [`crate::console::pages`].
@@ -110,7 +108,6 @@ pub struct Api {
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     health: Health,
     pub(crate) viewers: Viewers,
-    on_stray: Arc<dyn Fn(StrayNotice) + Send + Sync>,
     pub(crate) node: String,
     draining: AtomicBool,
 }
@@ -153,7 +150,6 @@ impl Api {
             clock: dependencies.clock,
             health: dependencies.health,
             viewers: dependencies.viewers,
-            on_stray: dependencies.on_stray,
             node: dependencies.node,
             draining: AtomicBool::new(false),
         })

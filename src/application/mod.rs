@@ -1,7 +1,7 @@
 //! Builds the service from store, vendors, actors and HTTP server, and runs it until it is stopped.
 
+mod dependencies;
 pub mod descriptors;
-mod outside;
 mod tls;
 
 use std::net::{SocketAddr, TcpListener};
@@ -163,16 +163,16 @@ impl Application {
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let clock = self.context.clone();
         let clock = tokio::spawn(async move { clock.watch_clock().await });
-        let outside = outside::outside(&self.context, &service);
-        let api = Api::new(&self.settings, service.clone(), self.store.clone(), outside);
+        let dependencies = dependencies::of(&self.context);
+        let api = Api::new(
+            &self.settings,
+            service.clone(),
+            self.store.clone(),
+            dependencies,
+        );
         let node_runner_ends = CancellationToken::new();
-        let mut node_runner = tokio::task::spawn_local({
-            let api = api.clone();
-            node_runner.run_until(
-                node_runner_ends.clone().cancelled_owned(),
-                move |endpoint, notice| api.receive_forwarded(endpoint, notice),
-            )
-        });
+        let end = node_runner_ends.clone().cancelled_owned();
+        let mut node_runner = tokio::task::spawn_local(node_runner.run_until(end));
         let event_stream = tokio::spawn({
             let api = api.clone();
             async move { api.publish_events().await }

@@ -17,7 +17,7 @@ pub struct Namespace {
 
 /// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, the limit of a converter's name
 /// (`agora.md §4.2`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
 pub struct ResourceTag {
     pub namespace: Namespace,

@@ -43,6 +43,16 @@ pub(super) fn indexes() -> Vec<IndexCreateStatement> {
         index("relays_by_ingest", "relays", &["ingest_id"])
             .and_where(unfinished())
             .take(),
+        index("relays_by_converter", "relays", &["agora_converter_id"])
+            .and_where(unfinished())
+            .take(),
+        index(
+            "relays_by_seller",
+            "relays",
+            &["channel_name", "seller_uid"],
+        )
+        .and_where(unfinished())
+        .take(),
         index("recordings_by_relay", "recordings", &["relay_id"]),
         index(
             "recordings_by_channel",

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::RelayService;
@@ -114,14 +113,6 @@ impl RelayService {
                 report,
             };
             peer_messages::send(&self.context.store, epoch, &peer_message).await;
-        }
-    }
-
-    /// Sends a verified notification that concerns no local relay to the other nodes.
-    pub async fn pass_on(&self, endpoint: &str, notice: Value) {
-        let store = &self.context.store;
-        if store.is_shared() {
-            peer_messages::broadcast_notice(store, &self.status, endpoint, notice).await;
         }
     }
 

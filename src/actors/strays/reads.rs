@@ -17,7 +17,7 @@ const PART: u32 = 40;
 const WINDOW: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
-pub(in crate::actors) struct StrayReads(Mutex<ReadLimits>);
+pub(super) struct StrayReads(Mutex<ReadLimits>);
 
 #[derive(Debug, Default)]
 struct ReadLimits {

@@ -1,16 +1,13 @@
-use std::sync::Arc;
-
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::SecretString;
 use serde_json::Value;
 
-use super::dedup::SequenceOrder;
 use super::signature::is_signed_by_agora;
-use super::stray::{EgressEvent, StrayNotice};
-use super::{AGORA, NoticeEffect, Received, accept, header, json_of, number, text, unverified};
-use crate::actors::RelaySnapshot;
+use super::{Notification, Received, Refused, accept, header, json_of, number, text, unverified};
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::relay::{Hint, ResourceTag};
+use crate::relay::{Hint, Notice, ResourceTag, Subject};
 
 /// Agora's notifications
 ///
@@ -27,21 +24,25 @@ pub(in crate::api) async fn notify(
     body: web::Bytes,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let secrets = &api.webhooks.agora;
-    if !is_signed_by_agora(header(&request, "agora-signature-v2"), &body, secrets) {
-        return unverified(&body, !secrets.is_empty(), is_console_test);
+    let notification = read(&api.webhooks.agora, request.headers(), &body);
+    accept(&api, "agora", &body, notification).await
+}
+
+fn read(
+    secrets: &[SecretString],
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Notification, Refused> {
+    if !is_signed_by_agora(header(headers, "agora-signature-v2"), body, secrets) {
+        return Err(unverified(body, !secrets.is_empty(), is_console_test));
     }
-    let notice = json_of(&body)?;
+    let event = json_of(body)?;
     // A repeat has the same id but another `notifyMs`.
-    let id = match text(&notice, "/noticeId") {
-        "" => body.as_ref(),
-        id => id.as_bytes(),
-    };
-    let order = &api.webhooks.order;
-    accept(&api, AGORA, id, &notice, |relays| {
-        effects(&notice, relays, order)
+    let id = text(&event, "/noticeId");
+    Ok(Notification {
+        id: (!id.is_empty()).then(|| id.to_owned()),
+        notices: notice(&event).into_iter().collect(),
     })
-    .await
 }
 
 /// `agora.md §6.8`.
@@ -52,115 +53,49 @@ fn is_console_test(notice: &Value) -> bool {
             || text(notice, "/payload/cname") == CHANNEL)
 }
 
-pub(super) fn effects(
-    notice: &Value,
-    relays: &[Arc<RelaySnapshot>],
-    order: &SequenceOrder,
-) -> Vec<NoticeEffect> {
-    let event = number(notice, "/eventType");
-    match (number(notice, "/productId"), event) {
+fn notice(event: &Value) -> Option<Notice> {
+    let kind = number(event, "/eventType")?;
+    match (number(event, "/productId")?, kind) {
         // A broadcaster joined (103), a user became broadcaster (111); 104 and 112 are the opposites.
-        (Some(1), Some(103 | 111)) => seller(notice, relays, order, Hint::SellerJoined),
-        (Some(1), Some(104 | 112)) => seller(notice, relays, order, Hint::SellerLeft),
-        (Some(3), Some(event)) => EgressEvent::of(event)
-            .and_then(|event| egress(notice, relays, event))
-            .into_iter()
-            .collect(),
-        (Some(5), Some(1..=4)) => converter(notice, relays).into_iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Ignores an event that is older than the last one received.
-fn seller(
-    notice: &Value,
-    relays: &[Arc<RelaySnapshot>],
-    order: &SequenceOrder,
-    hint: Hint,
-) -> Vec<NoticeEffect> {
-    let channel = text(notice, "/payload/channelName");
-    let uid = number(notice, "/payload/uid").and_then(|uid| u32::try_from(uid).ok());
-    let Some(uid) = uid else {
-        return Vec::new();
-    };
-    let theirs: Vec<&Arc<RelaySnapshot>> = relays
-        .iter()
-        .filter(|relay| relay.durable.phase.holds_slot())
-        .filter(|relay| {
-            let spec = &relay.durable.spec;
-            spec.channel_name == channel && spec.seller_uid == uid
-        })
-        .collect();
-    let sequence = number(notice, "/payload/clientSeq");
-    if theirs.is_empty() || !sequence.is_none_or(|sequence| order.is_news(channel, uid, sequence)) {
-        return Vec::new();
-    }
-    let hinted =
-        |relay: &Arc<RelaySnapshot>| NoticeEffect::Hint(relay.durable.spec.relay_id, hint.clone());
-    theirs.into_iter().map(hinted).collect()
-}
-
-fn egress(
-    notice: &Value,
-    relays: &[Arc<RelaySnapshot>],
-    event: EgressEvent,
-) -> Option<NoticeEffect> {
-    let cname = text(notice, "/payload/cname");
-    let sid = text(notice, "/payload/sid");
-    let tag: ResourceTag = cname.parse().ok()?;
-    if sid.is_empty() {
-        return None;
-    }
-    let relay = of_tag(relays, &tag);
-    let watched = relay.filter(|relay| {
-        let egress = relay.durable.open_egress();
-        egress.is_some_and(|egress| egress.attempt == tag.attempt)
-    });
-    Some(match watched {
-        Some(relay) => NoticeEffect::Hint(
-            relay.durable.spec.relay_id,
-            Hint::EgressChanged {
-                cname: cname.to_owned(),
-                sid: sid.to_owned(),
-            },
-        ),
-        None => NoticeEffect::Stray(StrayNotice::Egress {
-            tag,
-            sid: sid.to_owned(),
-            event,
+        (1, 103 | 111) => seller(event, Hint::SellerJoined),
+        (1, 104 | 112) => seller(event, Hint::SellerLeft),
+        // Error, session exit, fail-over, page started, page stopped, push changed (`agora.md §6.5`).
+        (3, 1 | 11 | 12 | 70 | 71 | 100) => Some(Notice {
+            is_end: matches!(kind, 11 | 71),
+            ..egress(event)?
         }),
+        (5, 1..=4) => converter(event),
+        _ => None,
+    }
+}
+
+fn seller(event: &Value, hint: Hint) -> Option<Notice> {
+    let uid = u32::try_from(number(event, "/payload/uid")?).ok()?;
+    let channel_name = text(event, "/payload/channelName").to_owned();
+    Some(Notice {
+        sequence: number(event, "/payload/clientSeq"),
+        ..Notice::new(Subject::Seller { channel_name, uid }, hint)
     })
+}
+
+/// The tag may be of another deployment or database.
+fn egress(event: &Value) -> Option<Notice> {
+    let cname = text(event, "/payload/cname").to_owned();
+    let sid = text(event, "/payload/sid").to_owned();
+    let tag: ResourceTag = cname.parse().ok()?;
+    (!sid.is_empty()).then(|| Notice::new(Subject::Tag(tag), Hint::EgressChanged { cname, sid }))
 }
 
 /// Only the events of a converter's creation and end have its name; all have its id.
-fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<NoticeEffect> {
-    let id = text(notice, "/payload/converter/id");
-    let by_name = text(notice, "/payload/converter/name")
-        .parse()
-        .ok()
-        .and_then(|tag| of_tag(relays, &tag));
-    let by_id = || {
-        relays.iter().find(|relay| {
-            let egress = relay.durable.egress.as_ref();
-            let known = egress.and_then(|egress| egress.converter_id.as_deref());
-            known.is_some_and(|known| !id.is_empty() && known.eq_ignore_ascii_case(id))
-        })
+fn converter(event: &Value) -> Option<Notice> {
+    let name = text(event, "/payload/converter/name");
+    let id = text(event, "/payload/converter/id");
+    let subject = match name.parse() {
+        Ok(tag) => Subject::Tag(tag),
+        Err(_) if id.is_empty() => return None,
+        Err(_) => Subject::Egress(id.to_ascii_lowercase()),
     };
-    let relay = by_name.or_else(by_id)?;
-    Some(NoticeEffect::Hint(
-        relay.durable.spec.relay_id,
-        Hint::ConverterChanged,
-    ))
-}
-
-fn of_tag<'a>(
-    relays: &'a [Arc<RelaySnapshot>],
-    tag: &ResourceTag,
-) -> Option<&'a Arc<RelaySnapshot>> {
-    relays.iter().find(|relay| {
-        let spec = &relay.durable.spec;
-        spec.relay_id == tag.relay && spec.namespace == tag.namespace
-    })
+    Some(Notice::new(subject, Hint::ConverterChanged))
 }
 
 #[cfg(test)]
@@ -168,12 +103,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::actors::view::fixture;
-    use crate::relay::{EgressStage, Phase};
 
-    fn rtc(event: i64, channel: &str, uid: Value, sequence: i64) -> Value {
+    const TAG: &str = "shop_0a1b2c3d_0192f0c4000070008000000000000001_1";
+
+    fn rtc(event: i64, uid: Value) -> Value {
         json!({"noticeId": "n", "productId": 1, "eventType": event, "notifyMs": 1,
-            "payload": {"channelName": channel, "uid": uid, "clientSeq": sequence, "platform": 1}})
+            "payload": {"channelName": "show68", "uid": uid, "clientSeq": 7, "platform": 1}})
     }
 
     fn cloud_recording(event: i64, cname: &str, sid: &str) -> Value {
@@ -182,147 +117,92 @@ mod tests {
             "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
     }
 
-    fn all(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<NoticeEffect> {
-        effects(notice, relays, &SequenceOrder::new())
-    }
-
     #[test]
-    fn only_the_seller_of_a_live_relay_leads_to_a_hint() {
-        let live = fixture::live();
-        let id = live.spec.relay_id;
-        let relays = [fixture::snapshot(live.clone())];
-        assert_eq!(
-            all(&rtc(103, "show68", json!(12345), 1), &relays),
-            [NoticeEffect::Hint(id, Hint::SellerJoined)]
-        );
-        assert_eq!(
-            all(&rtc(104, "show68", json!("12345"), 1), &relays),
-            [NoticeEffect::Hint(id, Hint::SellerLeft)]
-        );
+    fn a_broadcaster_who_joins_leaves_or_switches_roles_may_be_a_seller() {
+        let (joined, left) = (Hint::SellerJoined, Hint::SellerLeft);
+        for (event, hint) in [(103, &joined), (111, &joined), (104, &left), (112, &left)] {
+            let seller = Subject::Seller {
+                channel_name: "show68".into(),
+                uid: 12345,
+            };
+            let expected = Some(Notice {
+                sequence: Some(7),
+                ..Notice::new(seller, hint.clone())
+            });
+            assert_eq!(notice(&rtc(event, json!(12345))), expected, "{event}");
+            assert_eq!(notice(&rtc(event, json!("12345"))), expected, "{event}");
+        }
         for other in [
-            rtc(103, "show68", json!(12346), 1),
-            rtc(103, "show6", json!(12345), 1),
-            rtc(105, "show68", json!(12345), 1),
-            rtc(103, "test_webhook", json!(12_121_212), 1),
+            rtc(105, json!(12345)),
+            rtc(103, json!("a user account")),
+            rtc(103, json!(-1)),
+            json!({"productId": 1, "eventType": 103}),
         ] {
-            assert_eq!(all(&other, &relays), [], "{other}");
-        }
-        let mut stopping = live;
-        stopping.phase = Phase::Stopping;
-        let relays = [fixture::snapshot(stopping)];
-        assert_eq!(all(&rtc(103, "show68", json!(12345), 1), &relays), []);
-    }
-
-    #[test]
-    fn a_seller_who_switches_roles_joins_and_leaves() {
-        let live = fixture::live();
-        let id = live.spec.relay_id;
-        let relays = [fixture::snapshot(live)];
-        for (event, hint) in [(111, Hint::SellerJoined), (112, Hint::SellerLeft)] {
-            let notice = rtc(event, "show68", json!(12345), 1);
-            assert_eq!(
-                all(&notice, &relays),
-                [NoticeEffect::Hint(id, hint)],
-                "{event}"
-            );
-            let other = rtc(event, "show68", json!(12346), 1);
-            assert_eq!(all(&other, &relays), [], "{event}");
+            assert_eq!(notice(&other), None, "{other}");
         }
     }
 
     #[test]
-    fn a_leave_overtaken_by_a_later_join_is_ignored() {
-        let relays = [fixture::snapshot(fixture::live())];
-        let order = SequenceOrder::new();
-        let has_effect = |event, sequence| {
-            !effects(
-                &rtc(event, "show68", json!(12345), sequence),
-                &relays,
-                &order,
-            )
-            .is_empty()
-        };
-        assert!(has_effect(103, 10));
-        assert!(has_effect(103, 12));
-        assert!(!has_effect(104, 11));
-        assert!(has_effect(104, 13));
-    }
-
-    #[test]
-    fn an_event_of_our_egress_reaches_its_relay() {
-        let live = fixture::live();
-        let (id, cname) = (live.spec.relay_id, live.spec.tag(1).to_string());
-        let relays = [fixture::snapshot(live)];
+    fn an_event_of_an_egress_names_its_tag_and_session() {
         for event in [1, 11, 12, 70, 71, 100] {
             let hint = Hint::EgressChanged {
-                cname: cname.clone(),
+                cname: TAG.into(),
                 sid: "s1".into(),
             };
-            assert_eq!(
-                all(&cloud_recording(event, &cname, "s1"), &relays),
-                [NoticeEffect::Hint(id, hint)]
-            );
+            let expected = Notice {
+                is_end: event == 11 || event == 71,
+                ..Notice::new(Subject::Tag(TAG.parse().unwrap()), hint)
+            };
+            let found = notice(&cloud_recording(event, TAG, "s1"));
+            assert_eq!(found, Some(expected), "{event}");
         }
         for event in [2, 4, 31, 40, 1001] {
-            assert_eq!(
-                all(&cloud_recording(event, &cname, "s1"), &relays),
-                [],
-                "{event}"
-            );
+            assert_eq!(notice(&cloud_recording(event, TAG, "s1")), None, "{event}");
         }
-        assert_eq!(all(&cloud_recording(70, "show68", "s1"), &relays), []);
-    }
-
-    #[test]
-    fn an_egress_that_no_relay_watches_any_more_is_a_stray() {
-        let mut live = fixture::live();
-        let tag = live.spec.tag(1);
-        let notice = cloud_recording(70, &tag.to_string(), "s9");
-        let stray = || {
-            let (tag, sid) = (tag.clone(), "s9".to_owned());
-            [NoticeEffect::Stray(StrayNotice::Egress {
-                tag,
-                sid,
-                event: EgressEvent::PageStarted,
-            })]
-        };
-        assert_eq!(all(&notice, &[]), stray());
-        live.egress.as_mut().unwrap().stage = EgressStage::Settled;
-        assert_eq!(all(&notice, &[fixture::snapshot(live.clone())]), stray());
-        live.egress.as_mut().unwrap().stage = EgressStage::Running;
-        live.egress.as_mut().unwrap().attempt = 2;
-        assert_eq!(all(&notice, &[fixture::snapshot(live)]), stray());
+        assert_eq!(notice(&cloud_recording(70, "show68", "s1")), None);
+        assert_eq!(notice(&cloud_recording(70, TAG, "")), None);
     }
 
     #[test]
     fn a_converter_is_known_by_its_name_or_its_id() {
-        let live = fixture::live_by_media_push();
-        let (id, name) = (live.spec.relay_id, live.spec.tag(1).to_string());
-        let relays = [fixture::snapshot(live)];
-        let notice = |event, converter: Value| json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}});
-        let expected = [NoticeEffect::Hint(id, Hint::ConverterChanged)];
-        assert_eq!(
-            all(&notice(1, json!({"id": "other", "name": name})), &relays),
-            expected
+        let of = |event, converter: Value| {
+            notice(
+                &json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}}),
+            )
+        };
+        let changed = |subject| Some(Notice::new(subject, Hint::ConverterChanged));
+        let by_tag = of(1, json!({"id": "other", "name": TAG}));
+        assert_eq!(by_tag, changed(Subject::Tag(TAG.parse().unwrap())));
+        let by_id = changed(Subject::Egress("abcdef".into()));
+        assert_eq!(of(3, json!({"id": "ABCDEF", "state": "failed"})), by_id);
+        assert_eq!(of(4, json!({"id": "abcdef", "name": "theirs"})), by_id);
+        assert_eq!(of(3, json!({"id": "", "state": "failed"})), None);
+        assert_eq!(of(5, json!({"id": "abcdef"})), None);
+    }
+
+    #[test]
+    fn a_notification_is_known_by_its_id_and_verified_by_any_secret() {
+        // The vector of `agora.md §6.3`.
+        let body = br#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
+        let mut headers = HeaderMap::new();
+        let read = |secrets: &[&str], headers: &HeaderMap| {
+            let secrets: Vec<SecretString> = secrets.iter().map(|one| (*one).into()).collect();
+            read(&secrets, headers, body)
+        };
+        assert_eq!(read(&["secret"], &headers), Err(Refused::Unverified));
+        assert_eq!(read(&[], &headers), Err(Refused::NoSecret));
+        headers.insert(
+            "agora-signature-v2".parse().unwrap(),
+            "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99"
+                .parse()
+                .unwrap(),
         );
-        assert_eq!(
-            all(
-                &notice(3, json!({"id": "ABCDEF", "state": "failed"})),
-                &relays
-            ),
-            expected
-        );
-        assert_eq!(
-            all(
-                &notice(3, json!({"id": "other", "state": "failed"})),
-                &relays
-            ),
-            []
-        );
-        assert_eq!(
-            all(&notice(3, json!({"id": "", "state": "failed"})), &relays),
-            []
-        );
-        assert_eq!(all(&notice(5, json!({"id": "abcdef"})), &relays), []);
+        let known = read(&["another", "secret"], &headers).unwrap();
+        let id = Some("4eb720f0-8da7-11e9-a43e-53f411c2761f".to_owned());
+        let expected = Notification {
+            id,
+            notices: Vec::new(),
+        };
+        assert_eq!(known, expected);
     }
 }

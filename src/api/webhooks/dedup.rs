@@ -5,7 +5,6 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
-/// Of each cache.
 const CAPACITY: usize = 100_000;
 
 type NoticeKey = [u8; 32];
@@ -42,23 +41,6 @@ impl SeenNotices {
     }
 }
 
-/// Each user's last sequence number (`clientSeq`, `agora.md §6.7`).
-pub(super) struct SequenceOrder(Mutex<LruCache<(String, u32), i64>>);
-
-impl SequenceOrder {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(CAPACITY)))
-    }
-
-    pub(super) fn is_news(&self, channel: &str, uid: u32, sequence: i64) -> bool {
-        let mut last = self.0.lock();
-        let user = (channel.to_owned(), uid);
-        let known = last.get(&user).copied().unwrap_or(i64::MIN);
-        last.insert(user, sequence.max(known));
-        sequence > known
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,15 +69,5 @@ mod tests {
         assert!(!notices.knows(&key("a", &0_usize.to_le_bytes())));
         assert!(notices.knows(&key("a", &CAPACITY.to_le_bytes())));
         assert_eq!(notices.0.lock().len(), CAPACITY);
-    }
-
-    #[test]
-    fn an_earlier_event_of_a_user_is_ignored_after_a_later_one() {
-        let order = SequenceOrder::new();
-        assert!(order.is_news("show", 7, 2));
-        assert!(!order.is_news("show", 7, 1));
-        assert!(!order.is_news("show", 7, 2));
-        assert!(order.is_news("show", 7, 3));
-        assert!(order.is_news("show", 8, 1) && order.is_news("other", 7, 1));
     }
 }

@@ -5,40 +5,29 @@ pub(super) mod agora;
 pub(super) mod cloudflare;
 mod dedup;
 mod signature;
-mod stray;
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use uuid::Uuid;
-
-pub use stray::{EgressEvent, StrayNotice};
 
 use super::Api;
 use super::input::without_bom;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
-use crate::actors::RelaySnapshot;
 use crate::config::Settings;
-use crate::relay::Hint;
-use dedup::{SeenNotices, SequenceOrder};
-
-/// The endpoints' names in peer messages and in [`dedup`].
-const AGORA: &str = "agora";
-const CLOUDFLARE_LIVE: &str = "cloudflare/live";
-const CLOUDFLARE_STREAM: &str = "cloudflare/stream";
+use crate::relay::Notice;
+use dedup::SeenNotices;
 
 pub(super) struct WebhookReceiver {
     cloudflare_live: Option<SecretString>,
     cloudflare_stream: Option<SecretString>,
     agora: Vec<SecretString>,
-    notices: SeenNotices,
-    order: SequenceOrder,
+    seen: SeenNotices,
 }
 
 impl WebhookReceiver {
@@ -50,8 +39,7 @@ impl WebhookReceiver {
             cloudflare_live: one(&settings.cloudflare.live_webhook_secret),
             cloudflare_stream: one(&settings.cloudflare.stream_webhook_secret),
             agora: agora.filter(|secret| set(secret)).cloned().collect(),
-            notices: SeenNotices::new(),
-            order: SequenceOrder::new(),
+            seen: SeenNotices::new(),
         }
     }
 }
@@ -69,21 +57,49 @@ pub(super) struct Received {
     received: bool,
 }
 
+/// A verified webhook.
 #[derive(Debug, PartialEq, Eq)]
-enum NoticeEffect {
-    Hint(Uuid, Hint),
-    Stray(StrayNotice),
+struct Notification {
+    /// The same in each repetition. `None`: the whole body is.
+    id: Option<String>,
+    /// Empty if it is about nothing of ours.
+    notices: Vec<Notice>,
 }
 
-/// Passes the notification on to the other nodes if it concerns no relay of this one. Answers 503 while it cannot: the
-/// vendor repeats it.
+/// Why a webhook is not accepted.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    /// A test message, which may come before the secret is configured here. It is answered 200.
+    Test,
+    NoSecret,
+    Unverified,
+    NoJson,
+}
+
+/// Answers 503 while a notification cannot reach its relay: the vendor repeats it.
 async fn accept(
     api: &Api,
     endpoint: &str,
-    id: &[u8],
-    notice: &Value,
-    effects: impl FnOnce(&[Arc<RelaySnapshot>]) -> Vec<NoticeEffect>,
+    body: &[u8],
+    notification: Result<Notification, Refused>,
 ) -> Result<HttpResponse, Problem> {
+    let received = || HttpResponse::Ok().json(Received { received: true });
+    let notification = match notification {
+        Ok(notification) => notification,
+        Err(Refused::Test) => return Ok(received()),
+        Err(Refused::NoSecret) => {
+            return Err(Problem::not_found(
+                "This webhook is disabled: it has no secret.",
+            ));
+        }
+        Err(Refused::Unverified) => {
+            return Err(Problem::new(
+                Code::Unauthorized,
+                "The signature is missing, wrong or too old.",
+            ));
+        }
+        Err(Refused::NoJson) => return Err(Problem::body("not JSON")),
+    };
     api.database_answers().await?;
     if !api.drives_relays() {
         return Err(Problem::new(
@@ -91,117 +107,41 @@ async fn accept(
             "This process does not drive relays yet.",
         ));
     }
+    let id = notification.id.as_ref().map_or(body, |id| id.as_bytes());
     let key = dedup::key(endpoint, id);
-    if !api.webhooks.notices.knows(&key) {
-        let mut ours = false;
-        for effect in effects(&api.service.directory().all()) {
-            match effect {
-                NoticeEffect::Hint(relay, hint) => {
-                    ours = true;
-                    api.service.hint(relay, hint);
-                }
-                NoticeEffect::Stray(stray) => stray::report_stray(api, stray),
-            }
+    if !api.webhooks.seen.knows(&key) {
+        for notice in notification.notices {
+            api.service.notice(notice).await?;
         }
-        if !ours {
-            api.service.pass_on(endpoint, stripped(notice)).await;
-        }
-        api.webhooks.notices.remember(key, Instant::now());
+        api.webhooks.seen.remember(key, Instant::now());
     }
     Ok(received())
-}
-
-impl Api {
-    /// Handles a notification that another node verified and passed on. That node has already handled stray activity.
-    pub fn receive_forwarded(&self, endpoint: &str, notice: &Value) {
-        let relays = self.service.directory().all();
-        let effects = match endpoint {
-            AGORA => agora::effects(notice, &relays, &self.webhooks.order),
-            CLOUDFLARE_LIVE => cloudflare::live_effects(notice, &relays),
-            CLOUDFLARE_STREAM => cloudflare::video_effects(notice, &relays),
-            _ => Vec::new(),
-        };
-        for effect in effects {
-            if let NoticeEffect::Hint(relay, hint) = effect {
-                self.service.hint(relay, hint);
-            }
-        }
-    }
-}
-
-const READ_FIELDS: [&str; 14] = [
-    "/productId",
-    "/eventType",
-    "/payload/channelName",
-    "/payload/uid",
-    "/payload/clientSeq",
-    "/payload/cname",
-    "/payload/sid",
-    "/payload/converter/id",
-    "/payload/converter/name",
-    "/data/input_id",
-    "/data/event_type",
-    "/data/updated_at",
-    "/data/live_input_errored",
-    "/liveInput",
-];
-
-/// Some notifications contain a stream key, which must not be stored.
-fn stripped(notice: &Value) -> Value {
-    read_of(notice, "").unwrap_or_default()
-}
-
-fn read_of(value: &Value, pointer: &str) -> Option<Value> {
-    if READ_FIELDS.contains(&pointer) {
-        return Some(value.clone());
-    }
-    let fields = value.as_object()?.iter();
-    let read = fields.filter_map(|(key, value)| {
-        let read = read_of(value, &format!("{pointer}/{key}"))?;
-        Some((key.clone(), read))
-    });
-    let read: serde_json::Map<_, _> = read.collect();
-    (!read.is_empty()).then_some(Value::Object(read))
 }
 
 /// In bytes.
 const TEST_MESSAGE: usize = 4096;
 
-/// Answers 200 to a vendor's test message, which may come before the secret is configured here.
-fn unverified(
-    body: &[u8],
-    has_secret: bool,
-    is_test: fn(&Value) -> bool,
-) -> Result<HttpResponse, Problem> {
+fn unverified(body: &[u8], has_secret: bool, is_test: fn(&Value) -> bool) -> Refused {
     let message = (body.len() <= TEST_MESSAGE)
         .then(|| serde_json::from_slice(body).ok())
         .flatten();
-    if message.as_ref().is_some_and(is_test) {
-        return Ok(received());
+    match message.as_ref().is_some_and(is_test) {
+        true => Refused::Test,
+        false if has_secret => Refused::Unverified,
+        false => Refused::NoSecret,
     }
-    Err(match has_secret {
-        true => Problem::new(
-            Code::Unauthorized,
-            "The signature is missing, wrong or too old.",
-        ),
-        false => Problem::not_found("This webhook is disabled: it has no secret."),
-    })
 }
 
-fn received() -> HttpResponse {
-    HttpResponse::Ok().json(Received { received: true })
-}
-
-fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
-    let header = request.headers().get(name);
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let header = headers.get(name);
     header
         .and_then(|header| header.to_str().ok())
         .unwrap_or_default()
 }
 
 /// The last of duplicate keys wins: the vendor would repeat what is refused.
-fn json_of(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(without_bom(body)).map_err(|_| Problem::body("not JSON"))
+fn json_of(body: &[u8]) -> Result<Value, Refused> {
+    serde_json::from_slice(without_bom(body)).map_err(|_| Refused::NoJson)
 }
 
 /// Empty if absent.
@@ -232,15 +172,5 @@ mod tests {
         let notice = json_of(b"\xef\xbb\xbf{\"a\":1,\"a\":2}").unwrap();
         assert_eq!(notice, json!({"a": 2}));
         assert!(json_of(b"{").is_err());
-    }
-
-    #[test]
-    fn a_notification_that_is_passed_on_holds_no_stream_key() {
-        let notice = json!({"noticeId": "n", "productId": 3, "eventType": 100, "payload": {"cname": "c", "sid": "s",
-            "details": {"rtmpUrl": "rtmps://x/live/key"}}});
-        let expected =
-            json!({"productId": 3, "eventType": 100, "payload": {"cname": "c", "sid": "s"}});
-        assert_eq!(stripped(&notice), expected);
-        assert_eq!(stripped(&json!("odd")), Value::Null);
     }
 }

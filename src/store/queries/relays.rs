@@ -5,7 +5,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::relay::Phase;
+use crate::relay::{Phase, Subject};
 use crate::store::entities::{idempotency_key, relay, relay_event};
 use crate::store::page::{TimeCursor, number};
 use crate::store::{
@@ -64,6 +64,29 @@ impl Store {
             .into_tuple()
             .all(&self.read())
             .await?)
+    }
+
+    /// The epochs that own the unfinished relays with this subject.
+    pub async fn owners(&self, subject: &Subject) -> Result<Vec<i64>, StoreError> {
+        use relay::Column as C;
+        let owners = relay::Entity::find()
+            .select_only()
+            .column(C::Epoch)
+            .distinct()
+            .filter(C::EndedAt.is_null());
+        let owners = match subject {
+            Subject::Tag(tag) => owners.filter(C::Id.eq(Id(tag.relay))),
+            Subject::Ingest(id) => owners.filter(C::IngestId.eq(id)),
+            // Stored as the vendor wrote it.
+            Subject::Egress(id) => {
+                owners.filter(C::AgoraConverterId.is_in([id.clone(), id.to_ascii_uppercase()]))
+            }
+            Subject::Seller { channel_name, uid } => owners
+                .filter(C::ChannelName.eq(channel_name))
+                .filter(C::SellerUid.eq(i64::from(*uid)))
+                .filter(relay::holds_slot()),
+        };
+        Ok(owners.into_tuple().all(&self.read()).await?)
     }
 
     /// The number of relays that have, or may have, an egress: until `finalizing`.

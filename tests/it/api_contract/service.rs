@@ -52,7 +52,6 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
             budgets: Arc::new(Vec::new),
         },
         viewers: Viewers::none(),
-        on_stray: Arc::new(|_| {}),
         node: "test".to_owned(),
         pages: relaykeeper::console::pages(&settings),
     };

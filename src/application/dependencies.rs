@@ -1,11 +1,10 @@
-//! Gives the API vendor health, viewer counts and the handling of stray activity.
+//! What the API needs of the vendors: health and viewer counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{NodeContext, RelayService, StrayActivity, VendorClients};
+use crate::actors::{NodeContext, VendorClients};
 use crate::api::health::Health;
-use crate::api::webhooks::{self, EgressEvent};
 use crate::api::{Dependencies, VendorWatch, Viewers};
 use crate::console;
 use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
@@ -13,9 +12,8 @@ use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 /// How long a probe may wait for its permit: relays' calls come first.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn outside(context: &Arc<NodeContext>, service: &RelayService) -> Dependencies {
+pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
     let clock = context.clone();
-    let service = service.clone();
     Dependencies {
         clock: Arc::new(move || clock.now()),
         health: Health {
@@ -24,33 +22,8 @@ pub(super) fn outside(context: &Arc<NodeContext>, service: &RelayService) -> Dep
             budgets: budgets(context.vendors.clone()),
         },
         viewers: viewers(context.vendors.clone()),
-        on_stray: Arc::new(move |stray| on_stray(&service, stray)),
         node: context.node.clone(),
         pages: console::pages(&context.settings),
-    }
-}
-
-/// A notification older than the relay's end is only late.
-fn on_stray(service: &RelayService, stray: webhooks::StrayNotice) {
-    match stray {
-        webhooks::StrayNotice::FeedConnected {
-            ingest,
-            relay_id,
-            at,
-        } => {
-            let relay = relay_id.and_then(|relay_id| service.directory().get(relay_id));
-            let stopped_at = relay.and_then(|relay| relay.durable.stopped_at);
-            if stopped_at
-                .zip(at)
-                .is_none_or(|(stopped_at, at)| at > stopped_at)
-            {
-                service.stray(StrayActivity::FeedConnected { ingest });
-            }
-        }
-        webhooks::StrayNotice::Egress { tag, sid, event } => {
-            let is_over = matches!(event, EgressEvent::SessionExit | EgressEvent::PageStopped);
-            service.stray(StrayActivity::Egress { tag, sid, is_over });
-        }
     }
 }
 
