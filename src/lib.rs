@@ -1,4 +1,4 @@
-//! relaykeeper broadcasts a seller's Agora channel over Cloudflare Stream: it creates ingest and egress, keeps them running, stops
+//! relaykeeper broadcasts a seller's Agora channel over a streaming platform: it creates ingest and egress, keeps them running, stops
 //! them, accounts for their cost, and leaves no paid vendor resource behind.
 //!
 //! # Modules
@@ -10,7 +10,8 @@
 //! | [`console`] | the operators' pages below `/admin` |
 //! | [`api`] | HTTP: routes, authentication, limits, problems, the OpenAPI document, the event stream, vendors' webhooks, the recorder page |
 //! | [`actors`] | runs relays: an actor each, the registry that restarts them, vendor calls, cleanup jobs, janitor, deliveries, the fleet |
-//! | [`vendors`] | clients of Agora and Cloudflare, the governors of their quotas, the lease that guards every call |
+//! | [`platforms`] | the port to a streaming platform, and each platform behind it |
+//! | [`vendors`] | the client of Agora; what all vendors' clients share: governors of quotas, the lease that guards every call |
 //! | [`store`] | SQLite or PostgreSQL, and all SQL; the schema is the crate `migration` |
 //! | [`relay`] | the life cycle as a pure state machine: an event and the time in; facts, calls and announcements out |
 //! | [`telemetry`] | logs, traces, the table of metrics |
@@ -30,6 +31,7 @@ pub mod api;
 pub mod application;
 pub mod config;
 pub mod console;
+pub mod platforms;
 pub mod relay;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::Utc;
 use futures_util::future::join_all;
 use relaykeeper::config;
+use relaykeeper::platforms::cloudflare::{Cloudflare, NewLiveInput};
 use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::agora::cloud_recording::RecordingStartRequest;
-use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
 use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::watch;
 
+use super::calls::VendorClients;
 use super::context::NodeContext;
 use super::janitor::{FindingVerdict, Sweep};
 use crate::relay::CleanupKind;
@@ -17,9 +18,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 const CLEANUP_OVERDUE_AFTER: TimeDelta = TimeDelta::days(1);
 const PAUSE_ALARM_AFTER: Duration = Duration::from_secs(5);
 
-/// The closed list of alarms.
+/// The alarms of any platform. Each platform has more: [`crate::platforms::Platform::complaints`].
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::VariantNames,
+    Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr, strum::VariantNames,
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum AlarmCode {
@@ -29,7 +30,7 @@ pub enum AlarmCode {
     ForeignTags,
     /// An encoder publishes into an ingest whose relay is over.
     Stray,
-    /// Cloudflare did not store an ingest's settings as sent.
+    /// The platform did not store an ingest's settings as sent.
     EchoDiffers,
     /// A vendor's list may be cut.
     ListCut,
@@ -37,10 +38,6 @@ pub enum AlarmCode {
     CredentialsRefused,
     /// A vendor asked us to pause.
     BudgetBlocked,
-    /// `/lifecycle` answers otherwise than documented.
-    LifecycleUndocumented,
-    /// The customer host differs from Cloudflare's answers.
-    CustomerHostDiffers,
     /// The wall clock was set, or the machine was suspended.
     ClockStepped,
     /// The marketplace accepted no message for 3 days.
@@ -48,7 +45,14 @@ pub enum AlarmCode {
 }
 
 /// Details by code and subject.
-type Causes = BTreeMap<(AlarmCode, String), String>;
+#[derive(Default)]
+struct Causes(BTreeMap<(&'static str, String), String>);
+
+impl Causes {
+    fn add(&mut self, code: AlarmCode, subject: impl Into<String>, detail: impl Into<String>) {
+        self.0.insert((code.into(), subject.into()), detail.into());
+    }
+}
 
 /// The `node` of alarms that all nodes share.
 const ALL: &str = "";
@@ -80,16 +84,16 @@ async fn reconcile(context: &NodeContext, node: &str, causes: &Causes) -> Result
     let now = context.clock.now();
     let mut raised = context.store.alarms().await?;
     raised.retain(|alarm| alarm.node == node);
-    let is_for = |alarm: &AlarmRow, (code, subject): &(AlarmCode, String)| {
-        alarm.code == code.to_string() && alarm.subject == *subject
+    let is_for = |alarm: &AlarmRow, (code, subject): &(&'static str, String)| {
+        alarm.code == *code && alarm.subject == *subject
     };
     for alarm in &raised {
-        if !causes.keys().any(|key| is_for(alarm, key)) {
+        if !causes.0.keys().any(|key| is_for(alarm, key)) {
             clear(context, alarm).await?;
         }
     }
-    for (key, detail) in causes {
-        let (code, subject) = (key.0.to_string(), key.1.clone());
+    for (key, detail) in &causes.0 {
+        let (code, subject) = (key.0.to_owned(), key.1.clone());
         if !raised.iter().any(|alarm| is_for(alarm, key)) {
             tracing::error!(code, subject, detail, "alarm");
         }
@@ -135,18 +139,18 @@ async fn causes_of_all(
     context: &NodeContext,
     last_sweep: &watch::Receiver<Sweep>,
 ) -> Result<Causes, StoreError> {
-    let mut causes = Causes::new();
+    let mut causes = Causes::default();
     let now = context.clock.now();
     for count in context.store.cleanup_job_counts().await? {
         if now - count.oldest > CLEANUP_OVERDUE_AFTER {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
-            causes.insert((AlarmCode::CleanupOverdue, count.kind.to_string()), detail);
+            causes.add(AlarmCode::CleanupOverdue, count.kind.to_string(), detail);
         }
     }
     let strays = CleanupKind::DisableStray;
     for ingest in context.store.cleanup_targets(strays).await? {
         let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job disables it.";
-        causes.insert((AlarmCode::Stray, ingest), detail.into());
+        causes.add(AlarmCode::Stray, ingest, detail);
     }
     if context.delivers()
         && let Some((since, waiting)) = context.store.endpoint_disabled().await?
@@ -155,41 +159,37 @@ async fn causes_of_all(
             "The marketplace's endpoint accepted no message for 3 days and counts as disabled since {since}. One message is \
              tried every hour; {waiting} wait. The first accepted message, or a redelivery by hand, ends this."
         );
-        causes.insert((AlarmCode::WebhookEndpoint, String::new()), detail);
+        causes.add(AlarmCode::WebhookEndpoint, "", detail);
     }
     let sweep = last_sweep.borrow();
     let foreign = sweep.count(FindingVerdict::Foreign);
     if foreign > 0 {
         let detail = format!("{foreign} objects bear tags of another deployment or database.");
-        causes.insert((AlarmCode::ForeignTags, String::new()), detail);
+        causes.add(AlarmCode::ForeignTags, "", detail);
     }
-    if sweep.may_be_cut {
-        let detail = "Cloudflare's list of ingests may be cut: the janitor does not see the rest.";
-        causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
+    for platform in &sweep.cut_platforms {
+        let detail =
+            "The platform's list of ingests may be cut: the janitor does not see the rest.";
+        causes.add(AlarmCode::ListCut, *platform, detail);
     }
     if sweep.converters_may_be_cut {
         let detail = "Agora's list of converters has unreadable entries: the janitor skips them.";
-        causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());
+        causes.add(AlarmCode::ListCut, "converters", detail);
     }
     Ok(causes)
 }
 
 fn own_causes(context: &NodeContext) -> Causes {
-    let mut causes = Causes::new();
+    let mut causes = Causes::default();
     for relay in context.directory.all() {
         let fields = &relay.durable.ingest.echo_differs;
         if !fields.is_empty() {
             let detail = format!(
-                "Cloudflare did not store these settings, although sent twice: {}.",
+                "The platform did not store these settings: {}.",
                 fields.join(", ")
             );
-            causes.insert(
-                (
-                    AlarmCode::EchoDiffers,
-                    relay.durable.spec.relay_id.to_string(),
-                ),
-                detail,
-            );
+            let relay = relay.durable.spec.relay_id.to_string();
+            causes.add(AlarmCode::EchoDiffers, relay, detail);
         }
     }
     if let Some(step) = context.clock.step() {
@@ -198,42 +198,32 @@ fn own_causes(context: &NodeContext) -> Causes {
              signatures, tokens and new relays follow the wall clock. Check NTP, and whether the machine was suspended.",
             step.by.num_seconds()
         );
-        causes.insert((AlarmCode::ClockStepped, context.node.clone()), detail);
+        causes.add(AlarmCode::ClockStepped, context.node.clone(), detail);
     }
-    let (cloudflare, agora) = (&context.vendors.cloudflare, &context.vendors.agora);
-    if let Some(what) = cloudflare.customer().contradiction() {
-        let detail = format!(
-            "{what}. Buyers are sent to it, and no relay goes live: correct or unset CLOUDFLARE_STREAM_CUSTOMER_BASE_URL."
-        );
-        causes.insert((AlarmCode::CustomerHostDiffers, String::new()), detail);
-    }
-    if let Some(last) = cloudflare.refusal() {
-        causes.insert(
-            (AlarmCode::CredentialsRefused, "cloudflare".into()),
-            last.error.to_string(),
-        );
+    let VendorClients {
+        platforms, agora, ..
+    } = &*context.vendors;
+    for platform in platforms.iter() {
+        for complaint in platform.complaints() {
+            let key = (complaint.code, complaint.subject);
+            causes.0.insert(key, complaint.detail);
+        }
+        if let Some(last) = platform.health().refusal {
+            let detail = last.error.to_string();
+            causes.add(AlarmCode::CredentialsRefused, platform.name(), detail);
+        }
     }
     if let Some(last) = agora.refusal() {
-        causes.insert(
-            (AlarmCode::CredentialsRefused, "agora".into()),
-            last.error.to_string(),
-        );
+        let detail = last.error.to_string();
+        causes.add(AlarmCode::CredentialsRefused, "agora", detail);
     }
-    if let Some(complaint) = context.vendors.lifecycle.complaint() {
-        let detail = format!(
-            "/lifecycle does not answer as documented ({complaint}). Feeds are polled with GET live_inputs/{{uid}} instead, less \
-             often, within half of the API's budget. /lifecycle is tried again regularly."
-        );
-        causes.insert((AlarmCode::LifecycleUndocumented, String::new()), detail);
-    }
-    let ours = [cloudflare.budget(), cloudflare.customer().budget()];
-    for budget in ours.into_iter().chain(agora.budgets()) {
+    for budget in platforms.budgets().chain(agora.budgets()) {
         if let Some(pause) = budget.paused_for.filter(|pause| *pause > PAUSE_ALARM_AFTER) {
             let detail = format!(
                 "The vendor asked for a pause: no calls for another {} s.",
                 pause.as_secs()
             );
-            causes.insert((AlarmCode::BudgetBlocked, budget.name.to_owned()), detail);
+            causes.add(AlarmCode::BudgetBlocked, budget.name, detail);
         }
     }
     causes

@@ -3,7 +3,6 @@
 
 mod egress;
 mod ingest;
-mod lifecycle;
 mod polls;
 
 use std::sync::Arc;
@@ -19,16 +18,14 @@ use tracing::Instrument as _;
 
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
-use super::recordings::RecordingsPoller;
 use crate::config::Settings;
-use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Recording, RecordingState};
+use crate::platforms::{FeedQuestion, Platform, Platforms};
+use crate::relay::{Answer, Call, Class, Durable, Failure, Phase};
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
-use crate::vendors::cloudflare::{self, Cloudflare};
 use crate::vendors::governor::{self, Governor, Priority};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Done, VendorError};
-use lifecycle::LifecycleTrust;
 
 /// The longest wait for a permit.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,14 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The vendors' clients and what they share.
 #[derive(Debug)]
 pub struct VendorClients {
-    /// Cloudflare Stream.
-    pub cloudflare: Cloudflare,
+    /// The platforms that are on.
+    pub platforms: Platforms,
     /// Agora.
     pub agora: Agora,
     /// Links to the recorder's page; `None` without `server.public_url`.
     pub links: Option<Links>,
-    pub(super) recordings: RecordingsPoller,
-    pub(super) lifecycle: LifecycleTrust,
     pub(super) lease: Lease,
     settings: Arc<Settings>,
     runtime: tokio::runtime::Handle,
@@ -55,21 +50,14 @@ impl VendorClients {
         settings: Arc<Settings>,
         runtime: tokio::runtime::Handle,
         lease: Lease,
+        platforms: Platforms,
     ) -> anyhow::Result<Self> {
-        let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors, &lease)?;
         let agora = Agora::new(&settings.agora, &settings.vendors, &lease)?;
         let links = Links::new(&settings.agora, &settings.server.public_url).ok();
-        let recordings = RecordingsPoller::new(
-            cloudflare.clone(),
-            settings.cloudflare.recordings_interval,
-            runtime.clone(),
-        );
         Ok(Self {
-            cloudflare,
+            platforms,
             agora,
             links,
-            recordings,
-            lifecycle: LifecycleTrust::new(settings.relay.poll_interval),
             lease,
             settings,
             runtime,
@@ -77,8 +65,10 @@ impl VendorClients {
     }
 
     pub(super) fn governors(&self) -> impl Iterator<Item = &Governor> {
-        let cloudflare = self.cloudflare.governors();
-        cloudflare.into_iter().chain(self.agora.governors())
+        let platforms = self.platforms.iter();
+        platforms
+            .flat_map(|platform| platform.governors())
+            .chain(self.agora.governors())
     }
 }
 
@@ -168,9 +158,9 @@ impl VendorCalls {
         match call {
             Call::CreateIngest { attempt } => self.create_ingest(durable, attempt).await,
             Call::FindIngest { attempt } => self.find_ingest(durable, attempt).await,
-            Call::RotateKeys { ingest } => self.rotate_keys(durable, &ingest).await,
-            Call::DisableIngest { ingest, urgent } => self.disable_ingest(&ingest, urgent).await,
-            Call::DeleteIngest { ingest } => self.delete_ingest(&ingest).await,
+            Call::RotateKeys { ingest } => self.renew_key(durable, &ingest).await,
+            Call::DisableIngest { ingest, urgent } => self.close_ingest(&ingest, urgent).await,
+            Call::DeleteIngest { ingest } => self.remove_ingest(&ingest).await,
             Call::Acquire { attempt } => self.acquire(durable, attempt).await,
             Call::StartEgress {
                 attempt,
@@ -190,8 +180,12 @@ impl VendorCalls {
                 probe_manifest,
                 manifest_first,
             } => {
-                let manifest = (probe_manifest, manifest_first);
-                self.poll_feed(durable, &ingest, manifest).await
+                let question = match (probe_manifest, manifest_first) {
+                    (_, true) => FeedQuestion::WatchableFirst,
+                    (true, false) => FeedQuestion::Both,
+                    (false, false) => FeedQuestion::Publishing,
+                };
+                self.poll_feed(durable, &ingest, question).await
             }
             Call::PollEgress(egress) => self.poll_egress(egress).await,
             Call::PollHosts => self.poll_hosts(durable).await,
@@ -199,6 +193,10 @@ impl VendorCalls {
                 self.poll_recordings(durable, &ingest, thorough).await
             }
         }
+    }
+
+    fn platform(&self) -> &dyn Platform {
+        self.vendors.platforms.default().as_ref()
     }
 
     fn keep_publish_url(&self, url: SecretString) {
@@ -214,16 +212,10 @@ impl VendorCalls {
         if let Some(url) = kept {
             return Ok(url);
         }
-        let ingest = self
-            .vendors
-            .cloudflare
-            .get_live_input(permit, ingest)
-            .await
-            .map_err(failure)?;
-        let target = ingest
-            .rtmps
-            .ok_or_else(|| unexpected("live_inputs.get", "the ingest has no rtmps"))?;
-        let url = target.publish_url();
+        let platform = self.platform();
+        let read = platform.read_ingest(permit, ingest).await;
+        let url = read.map_err(failure)?.publish_url;
+        let url = url.ok_or_else(|| lacks(platform.name(), "read_ingest", "a publish URL"))?;
         self.keep_publish_url(url.clone());
         Ok(url)
     }
@@ -263,10 +255,14 @@ pub(super) fn failure(error: VendorError) -> Failure {
     }
 }
 
-/// A required part is missing: the call may have been carried out.
-fn unexpected(call: &str, message: &str) -> Failure {
+/// An answer lacks a required part: the call may have been carried out.
+fn lacks(vendor: &str, call: &str, part: &str) -> Failure {
+    unexpected(vendor, call, &format!("the answer lacks {part}"))
+}
+
+fn unexpected(vendor: &str, call: &str, message: &str) -> Failure {
     Failure {
-        vendor: "cloudflare".into(),
+        vendor: vendor.into(),
         call: call.into(),
         class: Class::Unexpected,
         maybe_done: true,
@@ -277,35 +273,5 @@ fn unexpected(call: &str, message: &str) -> Failure {
 }
 
 fn panicked(call: &str) -> Failure {
-    Failure {
-        vendor: "relaykeeper".into(),
-        ..unexpected(call, "the call panicked")
-    }
-}
-
-pub(super) fn recording(recording: cloudflare::Video) -> Recording {
-    let state = match recording.state {
-        cloudflare::VideoState::Ready => RecordingState::Ready,
-        cloudflare::VideoState::Error => RecordingState::Failed,
-        cloudflare::VideoState::PendingUpload
-        | cloudflare::VideoState::Downloading
-        | cloudflare::VideoState::Queued
-        | cloudflare::VideoState::InProgress
-        | cloudflare::VideoState::LiveInProgress
-        | cloudflare::VideoState::Unknown => RecordingState::Processing,
-    };
-    let (hls_url, dash_url) = match recording.playback {
-        Some(playback) => (Some(playback.hls_url), Some(playback.dash_url)),
-        None => (None, None),
-    };
-    Recording {
-        uid: recording.uid,
-        state,
-        duration_ms: recording
-            .duration
-            .and_then(|duration| u64::try_from(duration.as_millis()).ok()),
-        hls_url,
-        dash_url,
-        thumbnail_url: recording.thumbnail_url,
-    }
+    unexpected("relaykeeper", call, "the call panicked")
 }

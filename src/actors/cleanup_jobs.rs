@@ -148,8 +148,8 @@ mod tests {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let wait = |attempts, retry_after_ms| {
             let failure = Failure {
-                vendor: "cloudflare".into(),
-                call: "live_inputs.delete".into(),
+                vendor: "platform".into(),
+                call: "remove".into(),
                 class: Class::RateLimited,
                 maybe_done: false,
                 status: Some(429),

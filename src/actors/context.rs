@@ -41,9 +41,6 @@ impl NodeContext {
         vendors: Arc<VendorClients>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
-        if store.is_shared() {
-            vendors.recordings.share(store.clone());
-        }
         Arc::new(Self {
             node: node(),
             settings,

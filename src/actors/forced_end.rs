@@ -99,10 +99,9 @@ fn expires(
 fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
-    let pricing = &context.settings.pricing;
     let prices = Prices {
-        stored: pricing.cloudflare_stored_micros(),
-        egress: pricing.agora_micros(),
+        stored: context.vendors.platforms.default().stored_micros(),
+        egress: context.settings.pricing.agora_micros(),
     };
     let live = seconds(row.live_at?);
     let egress = row.started_at.map_or(0, seconds);

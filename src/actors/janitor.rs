@@ -9,6 +9,7 @@ use super::calls::{VendorClients, permit_request};
 use super::context::NodeContext;
 use super::status::NodeStatus;
 use crate::config::{AgoraBackend, Settings};
+use crate::platforms::{Platform, Platforms, Removal};
 use crate::relay::{Namespace, ResourceTag};
 use crate::store::{Purge, Store, StoreError};
 use crate::telemetry::metrics::{self, Metric};
@@ -48,7 +49,7 @@ pub enum SweepError {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FindingKind {
-    /// A Cloudflare ingest.
+    /// A platform's ingest.
     #[serde(rename = "live_input")]
     #[strum(serialize = "live_input")]
     Ingest,
@@ -103,6 +104,8 @@ pub struct Sweep {
     pub findings: Vec<Finding>,
     /// The list of ingests may be cut.
     pub may_be_cut: bool,
+    #[serde(skip)]
+    pub(super) cut_platforms: Vec<&'static str>,
     /// The list of converters may be cut.
     pub converters_may_be_cut: bool,
     /// The first failed deletion; the pass goes on after it.
@@ -230,31 +233,42 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn sweep_ingests(&self, sweep: &mut Sweep) -> Result<(), SweepError> {
-        let cloudflare = &self.context.vendors.cloudflare;
-        let list = cloudflare
-            .list_live_inputs(permit_request(Priority::Janitor))
-            .await?;
-        sweep.may_be_cut = list.may_be_cut;
-        for input in list.live_inputs {
-            let tag = input.tag.as_deref();
-            let Some(tag) = tag.and_then(|tag| tag.parse::<ResourceTag>().ok()) else {
+        for platform in self.context.vendors.platforms.iter() {
+            self.sweep_platform(platform.as_ref(), sweep).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_platform(
+        &self,
+        platform: &dyn Platform,
+        sweep: &mut Sweep,
+    ) -> Result<(), SweepError> {
+        let permit = || permit_request(Priority::Janitor);
+        let list = platform.list_tagged(permit()).await?;
+        if list.may_be_cut {
+            sweep.may_be_cut = true;
+            sweep.cut_platforms.push(platform.name());
+        }
+        for ingest in list.ingests {
+            let Ok(tag) = ingest.tag.parse::<ResourceTag>() else {
                 continue;
             };
             let kind = FindingKind::Ingest;
-            let mut verdict = self.judge(&tag, kind, &input.uid, input.created).await?;
+            let mut verdict = self.judge(&tag, kind, &ingest.id, ingest.created).await?;
             if verdict == FindingVerdict::Orphan && !self.dry_run {
                 count(&metrics::ORPHANS_FOUND, kind);
-                tracing::warn!(ingest = input.uid, %tag, "orphan: deleting an unowned ingest");
-                let deleted = cloudflare
-                    .delete_live_input(permit_request(Priority::Janitor), &input.uid)
-                    .await;
-                verdict = sweep.verdict(kind, deleted);
+                tracing::warn!(ingest = ingest.id, %tag, "orphan: deleting an unowned ingest");
+                verdict = match platform.discard(permit(), &ingest.id).await {
+                    Ok(Removal::StillLive { .. }) => FindingVerdict::Orphan,
+                    removed => sweep.verdict(kind, removed.map(|_| ())),
+                };
             }
             sweep.findings.push(Finding {
                 kind,
-                id: input.uid,
+                id: ingest.id,
                 tag: tag.to_string(),
-                created: input.created,
+                created: ingest.created,
                 verdict,
             });
         }
@@ -369,10 +383,13 @@ pub async fn sweep_once(
     let settings = Arc::new(settings);
     let runtime = tokio::runtime::Handle::current();
     let store = Store::connect(&settings.database).await?;
+    let lease = Lease::for_good();
+    let platforms = Platforms::of_settings(&settings, &runtime, &lease, None)?;
     let vendors = Arc::new(VendorClients::new(
         settings.clone(),
         runtime.clone(),
-        Lease::for_good(),
+        lease,
+        platforms,
     )?);
     let instance = store.instance().await?;
     let own = Namespace {

@@ -19,7 +19,6 @@ mod pace;
 mod peer_messages;
 mod predecessor;
 mod quota_shares;
-mod recordings;
 mod records;
 mod registry;
 mod relay_actor;

@@ -12,8 +12,6 @@ use crate::relay::{Backend, Intervals, Pace};
 const PART_OF_READ_QUOTA: f64 = 0.8;
 /// For polls, of a quota that serves starts and stops too.
 const PART_OF_MIXED_QUOTA: f64 = 0.5;
-/// Calls per feed poll: the manifest is probed too.
-const CALLS_UNTIL_LIVE: f64 = 2.0;
 /// The least part of the polls' rate for live relays.
 const LIVE_AT_LEAST: f64 = 0.25;
 
@@ -41,12 +39,13 @@ pub(super) fn pace(
     backend: &Backend,
 ) -> Pace {
     let nodes = f64::from(nodes);
-    let [api, customer] = vendors.cloudflare.rates();
     let [recording, push, channel] = vendors.agora.rates();
-    let feeds = match vendors.lifecycle.is_trusted() {
-        true => customer * PART_OF_READ_QUOTA,
-        false => api * PART_OF_MIXED_QUOTA,
+    let polls = vendors.platforms.default().feed_polls();
+    let part = match polls.is_shared_with_calls {
+        true => PART_OF_MIXED_QUOTA,
+        false => PART_OF_READ_QUOTA,
     };
+    let feeds = polls.calls_per_second * part;
     let (poll, check) = (
         settings.relay.poll_interval,
         settings.relay.live_check_interval,
@@ -63,7 +62,7 @@ pub(super) fn pace(
     };
     let feed = counts
         .feeds
-        .intervals(feeds / nodes, poll, CALLS_UNTIL_LIVE, check);
+        .intervals(feeds / nodes, poll, polls.calls_until_live, check);
     let hosts = counts
         .hosts
         .intervals(channel * PART_OF_READ_QUOTA / nodes, poll, 1.0, check);
@@ -89,6 +88,7 @@ fn intervals(feed: f64, hosts: f64, egress: f64) -> Intervals {
 mod tests {
     use super::*;
 
+    const CALLS_UNTIL_LIVE: f64 = 2.0;
     const POLL: Duration = Duration::from_secs(5);
     const CHECK: Duration = Duration::from_secs(30);
 

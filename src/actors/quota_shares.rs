@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::store::Share;
 
-    const NAME: &str = "cloudflare";
+    const NAME: &str = "platform";
 
     fn own(quota: u32, used: u32) -> BudgetUse {
         BudgetUse {

@@ -29,7 +29,7 @@ pub struct StartRequest {
     pub enable_recording: bool,
     /// The longest live time. `None`: the setting's.
     pub max_duration: Option<Duration>,
-    /// Cloudflare's `deleteRecordingAfterDays`. `None`: the setting's; `Some(None)`: never.
+    /// When recordings are deleted. `None`: the setting's; `Some(None)`: never.
     pub delete_recording_after_days: Option<Option<u16>>,
     /// Its idempotency key.
     pub request_key: Option<RequestKey>,

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::requests::StartRequest;
 use crate::config::{AgoraBackend, LiveInputRetention, Settings};
-use crate::relay::{Backend, Namespace, Prices, Spec, Timing};
-use crate::vendors::cloudflare;
+use crate::platforms::Platform;
+use crate::relay::{Backend, Namespace, PlatformName, Prices, Spec, Timing};
 
 /// With a longer `live_timeout` the page reports ready on joining: two missed `readyTimeout`s of 60 s end the task
 /// (`agora.md §3.7`).
@@ -18,6 +18,7 @@ const RECORDING_MARGIN: Duration = Duration::from_secs(600);
 
 pub(super) fn spec(
     settings: &Settings,
+    platform: &dyn Platform,
     namespace: Namespace,
     request: &StartRequest,
     now: DateTime<Utc>,
@@ -62,8 +63,8 @@ pub(super) fn spec(
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
         keep_ingest: rules.live_input_retention == LiveInputRetention::Keep,
-        platform: cloudflare::platform_name(),
-        capabilities: cloudflare::capabilities(),
+        platform: PlatformName::new(platform.name()),
+        capabilities: platform.capabilities(),
         backend,
         timing: Timing {
             poll_interval: rules.poll_interval,
@@ -74,12 +75,12 @@ pub(super) fn spec(
             feed_timeout: rules.feed_timeout,
             max_duration,
             recording_timeout: rules.recording_timeout,
-            recordings_interval: settings.cloudflare.recordings_interval,
+            recordings_interval: platform.recordings_interval(),
             query_interval,
             not_found_backoff: settings.agora.not_found_backoff.clone(),
         },
         prices: Prices {
-            stored: settings.pricing.cloudflare_stored_micros(),
+            stored: platform.stored_micros(),
             egress: settings.pricing.agora_micros(),
         },
         requested_at: now,

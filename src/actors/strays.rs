@@ -26,8 +26,8 @@ enum StrayError {
     Store(#[from] StoreError),
 }
 
-/// Longer uids are ignored; Cloudflare's have 32 characters.
-const LONGEST_UID: usize = 64;
+/// Longer ids are ignored: a platform's are shorter.
+const LONGEST_ID: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Strays {
@@ -68,11 +68,11 @@ impl Strays {
     /// Most ingests are not ours: reads are rare and have the lowest priority.
     async fn feed_connected(&self, ingest: String) -> Result<(), StrayError> {
         let (reads, context) = (&self.reads, &self.context);
-        let cloudflare = &context.vendors.cloudflare;
+        let platform = context.vendors.platforms.default();
         let Some(namespace) = self.status.namespace() else {
             return Ok(());
         };
-        if ingest.len() > LONGEST_UID || !reads.begin(&ingest, Instant::now()) {
+        if ingest.len() > LONGEST_ID || !reads.begin(&ingest, Instant::now()) {
             return Ok(());
         }
         let phases = context.store.phases_with_ingest(&ingest).await?;
@@ -81,7 +81,9 @@ impl Strays {
             // Its relay was started or moved meanwhile.
             return Ok(());
         }
-        if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
+        let governors = platform.governors();
+        let quota = governors.first().map_or(0, |reads| reads.snapshot().quota);
+        if phases.is_empty() && !reads.take_unknown(quota, Instant::now()) {
             tracing::debug!(
                 ingest,
                 "ignoring an encoder at an unknown ingest; too many of those were read recently"
@@ -89,7 +91,7 @@ impl Strays {
             return Ok(());
         }
         let permit = permit_request(Priority::Janitor);
-        let found = match cloudflare.get_live_input(permit, &ingest).await {
+        let found = match platform.read_ingest(permit, &ingest).await {
             Err(error) if error.class == Class::NotFound => {
                 reads.not_ours(&ingest, Instant::now());
                 return Ok(());
@@ -105,7 +107,7 @@ impl Strays {
             reads.not_ours(&ingest, Instant::now());
             return Ok(());
         };
-        if found.enabled == Some(false) {
+        if found.is_closed {
             return Ok(());
         }
         if context

@@ -72,7 +72,7 @@ pub struct RelayView {
     pub stream_key_id: Option<String>,
     /// The egress.
     pub agora: EgressView,
-    /// The recordings that Cloudflare keeps.
+    /// The recordings that the platform keeps.
     pub recordings: Vec<RecordingView>,
     /// The HLS manifest of the main recording.
     pub recording_url: Option<String>,
@@ -119,7 +119,7 @@ pub struct EgressView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Recording)]
 pub struct RecordingView {
-    /// Cloudflare's uid of the video.
+    /// The platform's id of it.
     pub id: String,
     /// processing, ready, failed, deleted.
     #[schema(schema_with = describe::recording_state)]
@@ -148,7 +148,7 @@ pub struct OutcomeView {
     pub detail: Detail,
 }
 
-/// A relay's cost, at Cloudflare by the stored minute, at Agora by the egress minute.
+/// A relay's cost, at the platform by the stored minute, at Agora by the egress minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Cost)]
 pub struct CostView {
@@ -156,9 +156,9 @@ pub struct CostView {
     pub duration_seconds: u64,
     /// The same in minutes, rounded up.
     pub minutes: u64,
-    /// Cloudflare's cost in US cents, rounded up.
+    /// The platform's cost in US cents, rounded up.
     pub cost_cents: u64,
-    /// Cloudflare's exact cost in millionths of a US dollar.
+    /// The platform's exact cost in millionths of a US dollar.
     pub cost_micros: u64,
     /// Agora's cost in millionths of a US dollar.
     pub agora_cost_micros: u64,

@@ -1,9 +1,11 @@
 //! `/livez`, `/readyz` and `/v1/health`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -22,12 +24,14 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The sources of `/v1/health`.
 #[derive(Clone)]
 pub struct Health {
-    /// The state of Cloudflare's API.
-    pub cloudflare: VendorWatch,
+    /// The state of each platform that is on, by name.
+    pub platforms: BTreeMap<&'static str, VendorWatch>,
     /// The state of Agora's API.
     pub agora: VendorWatch,
     /// The vendors' rate budgets.
     pub budgets: Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync>,
+    /// The codes of all alarms.
+    pub alarm_codes: Vec<&'static str>,
 }
 
 impl std::fmt::Debug for Health {
@@ -110,9 +114,13 @@ pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct HealthReport {
-    /// Whether both vendors and the database are healthy.
+    /// Whether all vendors and the database are healthy.
     pub(crate) healthy: bool,
-    pub(crate) cloudflare: VendorState,
+    /// Each platform that is on, by name.
+    pub(crate) platforms: BTreeMap<&'static str, VendorState>,
+    /// The same, each under its name.
+    #[serde(flatten)]
+    by_name: BTreeMap<&'static str, VendorState>,
     pub(crate) agora: VendorState,
     pub(crate) database: DatabaseState,
     pub(crate) budgets: Vec<BudgetView>,
@@ -216,17 +224,22 @@ fn alarm(alarm: &AlarmRow) -> AlarmView {
 impl Api {
     pub(crate) async fn health_report(&self) -> HealthReport {
         let now = self.now();
-        let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
-            self.health.cloudflare.state(now),
+        let platforms = self.health.platforms.iter();
+        let platforms = platforms.map(async |(name, watch)| (*name, watch.state(now).await));
+        let (platforms, agora, database, counts, alarms) = futures_util::join!(
+            join_all(platforms),
             self.health.agora.state(now),
             self.database_answers(),
             within(self.store.cleanup_job_counts()),
             within(self.store.alarms()),
         );
         let database = database.is_ok() && counts.is_some() && alarms.is_some();
+        let platforms: BTreeMap<_, _> = platforms.into_iter().collect();
+        let vendors = platforms.values().chain([&agora]);
         HealthReport {
-            healthy: cloudflare.healthy && agora.healthy && database,
-            cloudflare,
+            healthy: vendors.into_iter().all(|vendor| vendor.healthy) && database,
+            by_name: platforms.clone(),
+            platforms,
             agora,
             database: DatabaseState {
                 healthy: database,

@@ -8,7 +8,7 @@ use strum::{IntoEnumIterator as _, VariantNames as _};
 use tokio::time::timeout;
 
 use super::Api;
-use crate::actors::{AlarmCode, DELIVERY_RESULTS, FindingKind};
+use crate::actors::{DELIVERY_RESULTS, FindingKind};
 use crate::relay::{CleanupKind, Ignored, OutcomeCode, Phase, TRANSITIONS};
 use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
@@ -43,7 +43,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         metrics::READY.set(bit(ready), []);
         if let Some((cleanup_jobs, alarms)) = &stored {
             set_cleanup_jobs(cleanup_jobs, api.now());
-            set_alarms(alarms);
+            set_alarms(&api, alarms);
         }
     });
     HttpResponse::Ok().content_type(TEXT).body(text)
@@ -118,9 +118,9 @@ fn set_cleanup_jobs(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
     metrics::OLDEST_CLEANUP_JOB.set(seconds, []);
 }
 
-fn set_alarms(alarms: &[AlarmRow]) {
+fn set_alarms(api: &Api, alarms: &[AlarmRow]) {
     let codes = tally(alarms.iter().map(|alarm| alarm.code.as_str()));
-    set_all(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
+    set_all(&metrics::ALARMS, &api.health.alarm_codes, &codes);
 }
 
 fn set_all(metric: &Metric, values: &[&str], counts: &HashMap<&str, u32>) {

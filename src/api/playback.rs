@@ -24,7 +24,7 @@ pub(super) struct PlaybackView {
     /// Null for a recording.
     #[schema(schema_with = status)]
     relay_status: Option<RelayStatus>,
-    /// The recording's uid at Cloudflare. Null for a broadcast, as are the next two fields.
+    /// The recording's id at the platform. Null for a broadcast, as are the next two fields.
     video_uid: Option<String>,
     thumbnail_url: Option<String>,
     duration_seconds: Option<u64>,

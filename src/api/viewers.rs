@@ -1,5 +1,4 @@
-//! Viewer counts, fetched in the background for relays that are read, at most every 30 seconds
-//! (`cloudflare-stream.md §3.5`).
+//! Viewer counts, fetched in the background for relays that are read, at most every 30 seconds.
 
 use std::sync::Arc;
 use std::time::Duration;

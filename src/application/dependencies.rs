@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{NodeContext, VendorClients};
+use strum::VariantNames as _;
+
+use crate::actors::{AlarmCode, NodeContext, VendorClients};
 use crate::api::health::Health;
 use crate::api::{Dependencies, VendorWatch, Viewers};
 use crate::console;
+use crate::platforms::{Platform, Platforms};
 use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
 /// How long a probe may wait for its permit: relays' calls come first.
@@ -17,9 +20,10 @@ pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
     Dependencies {
         clock: Arc::new(move || clock.now()),
         health: Health {
-            cloudflare: cloudflare(&context.vendors),
+            platforms: context.vendors.platforms.iter().map(platform).collect(),
             agora: agora(&context.vendors),
             budgets: budgets(context.vendors.clone()),
+            alarm_codes: alarm_codes(&context.vendors.platforms),
         },
         viewers: viewers(context.vendors.clone()),
         node: context.node.clone(),
@@ -31,24 +35,30 @@ fn permit_request(priority: Priority) -> PermitRequest {
     PermitRequest::within(priority, PATIENCE)
 }
 
-fn cloudflare(vendors: &Arc<VendorClients>) -> VendorWatch {
-    let (success, error) = (vendors.clone(), vendors.clone());
-    let (refused, probe) = (vendors.clone(), vendors.clone());
-    VendorWatch::new(
-        move || success.cloudflare.last_success(),
-        move || error.cloudflare.last_error(),
-        move || refused.cloudflare.refusal().is_some(),
+fn platform(platform: &Arc<dyn Platform>) -> (&'static str, VendorWatch) {
+    let (success, error) = (platform.clone(), platform.clone());
+    let (refused, probe) = (platform.clone(), platform.clone());
+    let watch = VendorWatch::new(
+        move || success.health().last_success,
+        move || error.health().last_error,
+        move || refused.health().refusal.is_some(),
         move || {
-            let vendors = probe.clone();
-            Box::pin(async move {
-                vendors
-                    .cloudflare
-                    .storage_usage(permit_request(Priority::Janitor))
-                    .await
-                    .map(|_| ())
-            })
+            let platform = probe.clone();
+            Box::pin(async move { platform.check(permit_request(Priority::Janitor)).await })
         },
-    )
+    );
+    (platform.name(), watch)
+}
+
+fn alarm_codes(platforms: &Platforms) -> Vec<&'static str> {
+    let of_platforms = platforms
+        .iter()
+        .flat_map(|platform| platform.complaint_codes());
+    AlarmCode::VARIANTS
+        .iter()
+        .chain(of_platforms)
+        .copied()
+        .collect()
 }
 
 fn agora(vendors: &Arc<VendorClients>) -> VendorWatch {
@@ -73,10 +83,8 @@ fn agora(vendors: &Arc<VendorClients>) -> VendorWatch {
 
 fn budgets(vendors: Arc<VendorClients>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync> {
     Arc::new(move || {
-        let (cloudflare, agora) = (&vendors.cloudflare, &vendors.agora);
-        let mut budgets = vec![cloudflare.budget(), cloudflare.customer().budget()];
-        budgets.extend(agora.budgets());
-        budgets
+        let platforms = vendors.platforms.budgets();
+        platforms.chain(vendors.agora.budgets()).collect()
     })
 }
 
@@ -84,12 +92,10 @@ fn viewers(vendors: Arc<VendorClients>) -> Viewers {
     Viewers::new(Arc::new(move |ingest| {
         let vendors = vendors.clone();
         Box::pin(async move {
-            vendors
-                .cloudflare
-                .customer()
-                .views(permit_request(Priority::Janitor), &ingest)
+            let platform = vendors.platforms.default();
+            platform
+                .viewers(permit_request(Priority::Janitor), &ingest)
                 .await
-                .ok()
         })
     }))
 }

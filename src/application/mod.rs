@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::{NodeContext, NodeRunner, VendorClients};
 use crate::api::{self, Api};
 use crate::config::{RuntimeSettings, Settings};
+use crate::platforms::Platforms;
 use crate::store::Store;
 use crate::telemetry::metrics;
 use crate::vendors::lease::Lease;
@@ -124,10 +125,13 @@ impl Application {
             true => Lease::not_yet(),
             false => Lease::for_good(),
         };
+        let fleet = store.is_shared().then(|| store.clone());
+        let platforms = Platforms::of_settings(&settings, &runtime, &lease, fleet)?;
         let vendors = Arc::new(VendorClients::new(
             settings.clone(),
             runtime.clone(),
             lease,
+            platforms,
         )?);
         let context = NodeContext::new(settings.clone(), store.clone(), vendors, runtime);
         Ok(Self {

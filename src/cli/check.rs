@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use relaykeeper::application::{self, descriptors};
 use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::platforms::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::store::Store;
 use relaykeeper::vendors;
 use relaykeeper::vendors::agora::Agora;
-use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, VendorError};
 use secrecy::ExposeSecret as _;

@@ -22,14 +22,14 @@ use relaykeeper::vendors::governor::{PermitRequest, Priority};
 const IN_MEMORY: &str = "`database.url` names a database in memory: after a restart, egresses would keep running unmanaged, at \
                          cost. Use a file, such as sqlite://relaykeeper.db?mode=rwc";
 
-/// Broadcasts a seller's Agora channel over Cloudflare Stream, stops it, and accounts for its cost.
+/// Broadcasts a seller's Agora channel over a streaming platform, stops it, and accounts for its cost.
 ///
 /// Try it without any account:   relaykeeper sandbox --demo
 /// Check the settings:           relaykeeper check
 /// Run the service:              relaykeeper serve
 ///
 /// Settings are read from ./config.toml (if present) and the environment: every key as RELAYKEEPER__SECTION__KEY,
-/// some also by a short name (PORT, DATABASE_URL, CLOUDFLARE_STREAM_API_TOKEN, …).
+/// some also by a short name (PORT, DATABASE_URL, AGORA_APP_ID, …).
 #[derive(Debug, Parser)]
 #[command(name = "relaykeeper", version, verbatim_doc_comment)]
 struct Cli {
@@ -70,7 +70,7 @@ enum CliCommand {
     /// The service does the same every `janitor.interval`. Keeps objects that are younger than `janitor.grace`, belong to an
     /// unfinished relay or a cleanup job, or are kept by policy. Only lists objects of other deployments or databases.
     Sweep(sweep::SweepArgs),
-    /// Set up or show Cloudflare's webhooks, or send a test message to the marketplace.
+    /// Set up or show the platform's webhooks, or send a test message to the marketplace.
     Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document.
     Openapi,

@@ -12,7 +12,7 @@ use relaykeeper::actors::Endpoint;
 use relaykeeper::actors::view::WireTime;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
-use relaykeeper::vendors::cloudflare::Cloudflare;
+use relaykeeper::platforms::cloudflare::Cloudflare;
 use relaykeeper::vendors::lease::Lease;
 
 use super::permit_request;

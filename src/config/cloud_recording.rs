@@ -95,7 +95,7 @@ impl CloudRecordingSettings {
         base..=base.saturating_add(RECORDING_UID_ROOM - 1)
     }
 
-    /// Ranges: `agora.md §3.2`; lowest bit rate: `cloudflare-stream.md §6.1`.
+    /// Ranges: `agora.md §3.2`; lowest bit rate: what platforms take.
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.cloud_recording.requests_per_second",

@@ -43,7 +43,41 @@ impl Default for CloudflareSettings {
     }
 }
 
+pub(super) const SHORT_NAMES: [(&str, &str); 6] = [
+    ("CLOUDFLARE_STREAM_ACCOUNT_ID", "cloudflare.account_id"),
+    ("CLOUDFLARE_STREAM_API_TOKEN", "cloudflare.api_token"),
+    ("CLOUDFLARE_API_BASE_URL", "cloudflare.api_base_url"),
+    (
+        "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+        "cloudflare.customer_base_url",
+    ),
+    (
+        "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
+        "cloudflare.live_webhook_secret",
+    ),
+    (
+        "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
+        "cloudflare.stream_webhook_secret",
+    ),
+];
+
 impl CloudflareSettings {
+    /// What `serve` needs: whether it is missing, its key, and where to get it.
+    pub(super) fn needed(&self) -> [(bool, &'static str, &'static str); 2] {
+        [
+            (
+                self.account_id.is_empty(),
+                "cloudflare.account_id",
+                "the account that uses Stream: Cloudflare dashboard, the account's overview page",
+            ),
+            (
+                self.api_token.expose_secret().is_empty(),
+                "cloudflare.api_token",
+                "an API token for that account with the permission Stream:Edit: Cloudflare dashboard, My Profile, API Tokens",
+            ),
+        ]
+    }
+
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.credential("cloudflare.account_id", &self.account_id);
         report.credential("cloudflare.api_token", self.api_token.expose_secret());

@@ -3,26 +3,11 @@
 pub(super) const PREFIX: &str = "RELAYKEEPER__";
 
 /// Short names and their keys, as in `config.toml`.
-pub(super) const SHORT_NAMES: [(&str, &str); 17] = [
+const SHORT_NAMES: [(&str, &str); 11] = [
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
     ("RELAYKEEPER_API_TOKENS", "auth.api_tokens"),
     ("RELAYKEEPER_ADMIN_TOKENS", "auth.admin_tokens"),
-    ("CLOUDFLARE_STREAM_ACCOUNT_ID", "cloudflare.account_id"),
-    ("CLOUDFLARE_STREAM_API_TOKEN", "cloudflare.api_token"),
-    ("CLOUDFLARE_API_BASE_URL", "cloudflare.api_base_url"),
-    (
-        "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
-        "cloudflare.customer_base_url",
-    ),
-    (
-        "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
-        "cloudflare.live_webhook_secret",
-    ),
-    (
-        "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
-        "cloudflare.stream_webhook_secret",
-    ),
     ("AGORA_APP_ID", "agora.app_id"),
     ("AGORA_APP_CERTIFICATE", "agora.app_certificate"),
     ("AGORA_CUSTOMER_ID", "agora.customer_id"),
@@ -32,12 +17,16 @@ pub(super) const SHORT_NAMES: [(&str, &str); 17] = [
     ("AGORA_WEBHOOK_SECRET", "agora.webhook_secrets"),
 ];
 
+/// All short names and their keys.
+pub(super) fn short_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SHORT_NAMES.into_iter().chain(super::platform_short_names())
+}
+
 /// The short name of `key`, or else the long one.
 pub(super) fn variable(key: &str) -> String {
-    SHORT_NAMES
-        .iter()
+    short_names()
         .find(|(_, short)| *short == key)
-        .map_or_else(|| long_name(key), |(name, _)| (*name).to_owned())
+        .map_or_else(|| long_name(key), |(name, _)| name.to_owned())
 }
 
 /// `relay.poll_interval` as `RELAYKEEPER__RELAY__POLL_INTERVAL`.

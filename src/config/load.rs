@@ -11,7 +11,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer};
 
 use super::Settings;
-use super::environment::{PREFIX, SHORT_NAMES, long_name};
+use super::environment::{PREFIX, long_name, short_names};
 use super::keys::{Keys, join};
 use super::problem::{Origin, SettingsError, SettingsProblem};
 
@@ -95,7 +95,7 @@ impl Draft {
     }
 
     fn read_environment(&mut self, env: BTreeMap<String, String>) {
-        for (name, key) in SHORT_NAMES {
+        for (name, key) in short_names() {
             if let Some(text) = env.get(name) {
                 self.take_text(key, name, text);
             }

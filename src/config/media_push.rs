@@ -71,7 +71,7 @@ impl Default for MediaPushVideoSettings {
 }
 
 impl MediaPushSettings {
-    /// Ranges: `agora.md §4.3, §4.8, §4.10`; key frames and lowest bit rate: `cloudflare-stream.md §6.1`.
+    /// Ranges: `agora.md §4.3, §4.8, §4.10`; key frames and lowest bit rate: what platforms take.
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.media_push.requests_per_second",

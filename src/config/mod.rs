@@ -63,3 +63,19 @@ pub struct Settings {
     pub webhooks: WebhooksSettings,
     pub telemetry: TelemetrySettings,
 }
+
+/// The short names of the platforms' settings.
+fn platform_short_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    cloudflare::SHORT_NAMES.into_iter()
+}
+
+impl Settings {
+    fn check_platforms(&self, report: &mut problem::SettingsReport) {
+        self.cloudflare.check(report);
+    }
+
+    /// What `serve` needs for a platform: whether it is missing, its key, and where to get it.
+    fn needed_for_platforms(&self) -> impl Iterator<Item = (bool, &'static str, &'static str)> {
+        self.cloudflare.needed().into_iter()
+    }
+}

@@ -50,9 +50,9 @@ impl fmt::Display for SettingsProblem {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSetting {
-    /// `cloudflare.api_token`.
+    /// `agora.app_id`.
     pub key: &'static str,
-    /// `CLOUDFLARE_STREAM_API_TOKEN`.
+    /// `AGORA_APP_ID`.
     pub env: String,
     /// What it is for and where to get it.
     pub how: &'static str,

@@ -38,7 +38,7 @@ pub struct RelaySettings {
     pub max_duration: Duration,
     #[serde(with = "humantime_serde")]
     pub recording_timeout: Duration,
-    /// Cloudflare's `deleteRecordingAfterDays`; a start may set another.
+    /// A start may set another.
     pub delete_recording_after_days: u16,
     pub live_input_retention: LiveInputRetention,
     #[serde(with = "humantime_serde")]
@@ -84,7 +84,7 @@ impl Default for JanitorSettings {
 }
 
 impl RelaySettings {
-    /// The feed timeout in whole seconds, rounded up, as Cloudflare takes it.
+    /// The feed timeout in whole seconds, rounded up, as platforms take it.
     #[must_use]
     pub fn feed_timeout_seconds(&self) -> u32 {
         let seconds = self.feed_timeout.as_secs() + u64::from(self.feed_timeout.subsec_nanos() > 0);
@@ -104,7 +104,7 @@ impl RelaySettings {
         report.positive("relay.max_duration", self.max_duration);
         report.positive("relay.recording_timeout", self.recording_timeout);
         report.bounded("relay.start_wait", self.start_wait);
-        // Cloudflare stores a `timeoutSeconds` of 0 as null: its default (`cloudflare-stream.md §2.2`).
+        // A platform may take 0 for its default.
         if self.feed_timeout.is_zero() || self.feed_timeout > Duration::from_secs(86_400) {
             report.note(
                 "relay.feed_timeout",

@@ -22,7 +22,7 @@ impl Settings {
         self.relay.check(&mut report);
         self.janitor.check(&mut report);
         self.vendors.check(&mut report);
-        self.cloudflare.check(&mut report);
+        self.check_platforms(&mut report);
         self.agora.check(&mut report);
         self.pricing.check(&mut report);
         self.webhooks.check(&mut report);
@@ -88,7 +88,7 @@ impl Settings {
     pub fn missing_for_serve(&self) -> Vec<MissingSetting> {
         let unset = |secret: &SecretString| secret.expose_secret().is_empty();
         let recording = &self.agora.cloud_recording;
-        let (cloudflare, agora, auth) = (&self.cloudflare, &self.agora, &self.auth);
+        let (agora, auth) = (&self.agora, &self.auth);
         let mut needed = vec![
             (
                 auth.api_tokens.is_empty(),
@@ -100,16 +100,9 @@ impl Settings {
                 "auth.admin_tokens",
                 "the token that operators call /admin with: create another one",
             ),
-            (
-                cloudflare.account_id.is_empty(),
-                "cloudflare.account_id",
-                "the account that uses Stream: Cloudflare dashboard, the account's overview page",
-            ),
-            (
-                unset(&cloudflare.api_token),
-                "cloudflare.api_token",
-                "an API token for that account with the permission Stream:Edit: Cloudflare dashboard, My Profile, API Tokens",
-            ),
+        ];
+        needed.extend(self.needed_for_platforms());
+        needed.extend([
             (
                 agora.app_id.is_empty(),
                 "agora.app_id",
@@ -125,7 +118,7 @@ impl Settings {
                 "agora.customer_secret",
                 "the secret that belongs to that id; the Console lets you download it once",
             ),
-        ];
+        ]);
         if agora.backend == AgoraBackend::CloudRecording {
             needed.extend([
                 (

@@ -18,7 +18,7 @@ struct NowPage {
     phases: Vec<PhaseTile>,
     total: usize,
     troubled: usize,
-    vendors: [VendorCard; 2],
+    vendors: Vec<VendorCard>,
     budgets: Vec<BudgetGauge>,
     alarms: Option<Vec<AlarmLine>>,
     cleanup_jobs: Option<Vec<CleanupJobLine>>,
@@ -33,7 +33,7 @@ struct PhaseTile {
 }
 
 struct VendorCard {
-    name: &'static str,
+    name: String,
     state: &'static str,
     word: &'static str,
     credentials: &'static str,
@@ -89,10 +89,12 @@ async fn now(api: &Api, frame: PageFrame) -> Result<NowPage, Problem> {
         budgets: report.budgets.iter().map(budget).collect(),
         alarms: alarms(&report),
         cleanup_jobs: cleanup_jobs(&report),
-        vendors: [
-            vendor("Cloudflare", report.cloudflare),
-            vendor("Agora", report.agora),
-        ],
+        vendors: report
+            .platforms
+            .into_iter()
+            .chain([("agora", report.agora)])
+            .map(|(name, state)| vendor(name, state))
+            .collect(),
     })
 }
 
@@ -106,6 +108,11 @@ fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
     active.map(count).collect()
 }
 
+fn capitalized(name: &str) -> String {
+    let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
+    format!("{}{rest}", first.to_uppercase())
+}
+
 fn vendor(name: &'static str, state: VendorState) -> VendorCard {
     let (class, word) = match (state.healthy, state.reachable) {
         (true, _) => ("good", "healthy"),
@@ -114,7 +121,7 @@ fn vendor(name: &'static str, state: VendorState) -> VendorCard {
         (false, None) => ("unsure", "unknown"),
     };
     VendorCard {
-        name,
+        name: capitalized(name),
         state: class,
         word,
         credentials: state.credentials,
@@ -183,7 +190,7 @@ mod tests {
 
     fn state(used: u32, paused: Option<u64>) -> &'static str {
         let snapshot = health::BudgetView {
-            name: "cloudflare",
+            name: "platform",
             quota: 960,
             used,
             left: 960 - used,

@@ -8,10 +8,11 @@ pub use crate::relay::Class;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Vendor {
-    /// Cloudflare Stream.
-    Cloudflare,
     /// Agora.
     Agora,
+    /// A streaming platform, by its name.
+    #[strum(to_string = "{0}")]
+    Platform(&'static str),
 }
 
 /// Whether a failed call may have taken effect.
@@ -29,7 +30,7 @@ pub enum Done {
 pub struct VendorError {
     /// The vendor.
     pub vendor: Vendor,
-    /// For instance `live_inputs.create`.
+    /// For instance `rtmp_converters.create`.
     pub call: &'static str,
     /// The kind of failure.
     pub class: Class,

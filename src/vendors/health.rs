@@ -15,7 +15,7 @@ pub struct LastError {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct CallHealth(Mutex<LastCalls>);
+pub(crate) struct CallHealth(Mutex<LastCalls>);
 
 #[derive(Debug, Default)]
 struct LastCalls {
@@ -25,11 +25,11 @@ struct LastCalls {
 }
 
 impl CallHealth {
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.0.lock().success = Some(Utc::now());
     }
 
-    pub(super) fn failed(&self, error: &VendorError) {
+    pub(crate) fn failed(&self, error: &VendorError) {
         let error = LastError {
             at: Utc::now(),
             error: error.clone(),
@@ -41,16 +41,16 @@ impl CallHealth {
         last.error = Some(error);
     }
 
-    pub(super) fn last_success(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn last_success(&self) -> Option<DateTime<Utc>> {
         self.0.lock().success
     }
 
-    pub(super) fn last_error(&self) -> Option<LastError> {
+    pub(crate) fn last_error(&self) -> Option<LastError> {
         self.0.lock().error.clone()
     }
 
     /// The last refusal of the credentials since the last success. Other failures do not clear it.
-    pub(super) fn refusal(&self) -> Option<LastError> {
+    pub(crate) fn refusal(&self) -> Option<LastError> {
         let last = self.0.lock();
         let refusal = last.refusal.as_ref()?;
         let stands = last.success.is_none_or(|at| at < refusal.at);

@@ -15,7 +15,7 @@ const HTML: &[u8] = b"text/html";
 
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// As long as Cloudflare blocks an account (`cloudflare-stream.md §1.4`). No vendor may stop all calls for hours.
+/// The longest that a vendor blocks an account. None may stop all calls for hours.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A number from here on is a date (2001 or later), not a wait.

@@ -147,7 +147,7 @@ impl Lease {
 
     /// Waits until a call may begin; `false` if that is not before `until`. Await it before taking a permit, so that
     /// the permit is used at once.
-    pub(super) async fn ready(&self, until: Instant) -> bool {
+    pub(crate) async fn ready(&self, until: Instant) -> bool {
         let mut state = self.state.subscribe();
         loop {
             match *state.borrow_and_update() {

@@ -1,15 +1,15 @@
-//! Clients of the vendors' APIs, with governors that keep calls within the vendors' quotas.
+//! What the clients of all vendors share: errors, one HTTP exchange, governors that keep calls within quotas, the lease. And
+//! Agora's client; the platforms' are in [`crate::platforms`].
 
 pub mod agora;
-pub mod cloudflare;
 mod error;
 pub mod governor;
-mod health;
-mod http;
+pub(crate) mod health;
+pub(crate) mod http;
 pub mod lease;
-mod number;
+pub(crate) mod number;
 mod proxy;
-mod redact;
+pub(crate) mod redact;
 
 pub use error::{Class, Done, Vendor, VendorError};
 pub use health::LastError;

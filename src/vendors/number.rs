@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-pub(super) fn whole(value: &Value) -> Option<i64> {
+pub(crate) fn whole(value: &Value) -> Option<i64> {
     let float = |number: f64| {
         let digits = (number.fract() == 0.0).then(|| format!("{number:.0}"));
         digits.and_then(|digits| digits.parse().ok())

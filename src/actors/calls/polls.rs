@@ -1,98 +1,40 @@
 //! Polls of the feed, the channel's hosts and the recordings.
 
-use tokio::time::Instant;
-
-use super::lifecycle::FeedSource;
-use super::{VendorCalls, failure, permit_request, recording, unexpected};
+use super::{VendorCalls, failure, lacks, permit_request, unexpected};
+use crate::platforms::{FeedQuestion, RecordingsSearch, WatchedIngest};
 use crate::relay::{Answer, Durable, Failure, FeedReading};
-use crate::vendors::Class;
 use crate::vendors::agora::channel::Hosts;
-use crate::vendors::cloudflare::{FeedState, Lifecycle, Manifest};
-use crate::vendors::governor::{self, Priority};
+use crate::vendors::governor::Priority;
 
 impl VendorCalls {
     pub(super) async fn poll_feed(
         &self,
         durable: &Durable,
         ingest: &str,
-        (probe_manifest, manifest_first): (bool, bool),
+        question: FeedQuestion,
     ) -> Result<Answer, Failure> {
         let permit = permit_request(match durable.live_at {
             None => Priority::Start,
             Some(_) => Priority::Recover,
         });
-        let customer = self.vendors.cloudflare.customer();
-        if customer.base_url().is_none() {
-            // After a restart only the relay's URL names the host.
-            if let Some(url) = &durable.ingest.hls_url {
-                customer.learn(url);
-            }
-        }
-        let manifest = async || {
-            let manifest = customer.manifest(permit, ingest).await;
-            manifest
-                .map(|manifest| manifest == Manifest::Playable)
-                .map_err(failure)
+        let ingest = WatchedIngest {
+            id: ingest,
+            hls_url: durable.ingest.hls_url.as_deref(),
         };
-        if manifest_first && !manifest().await? {
-            return Ok(Answer::NotYetPlayable);
-        }
-        let Some(lifecycle) = self.lifecycle(permit, ingest).await? else {
+        let platform = self.platform();
+        let seen = platform.observe(permit, ingest, question).await;
+        let Some(seen) = seen.map_err(failure)? else {
             return Ok(Answer::NotFound);
         };
-        let playable = match (probe_manifest, lifecycle.live) {
-            (_, true) if manifest_first => Some(true),
-            (false, _) => None,
-            (true, false) => Some(false),
-            (true, true) => Some(manifest().await?),
-        };
-        Ok(Answer::Feed(FeedReading {
-            live: lifecycle.live,
-            playable,
-            recording_uid: lifecycle.video_uid,
-        }))
-    }
-
-    /// `None`: the API does not know the ingest.
-    async fn lifecycle(
-        &self,
-        permit: governor::PermitRequest,
-        ingest: &str,
-    ) -> Result<Option<Lifecycle>, Failure> {
-        let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
-        if trust.source(Instant::now()) == FeedSource::Lifecycle {
-            let answer = cloudflare.customer().lifecycle(permit, ingest).await;
-            match &answer {
-                Ok(_) => trust.documented(),
-                Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
-                    trust.odd(&error.message);
-                }
-                Err(_) => {}
-            }
-            match answer {
-                // Undocumented for an unknown ingest: ask the API.
-                Err(error) if error.class == Class::NotFound => {}
-                answer => return answer.map(Some).map_err(failure),
-            }
+        match (seen.publishing, seen.watchable) {
+            (Some(live), playable) => Ok(Answer::Feed(FeedReading {
+                live,
+                playable,
+                recording_uid: seen.recording,
+            })),
+            (None, Some(false)) => Ok(Answer::NotYetPlayable),
+            (None, None | Some(true)) => Err(lacks(platform.name(), "observe", "the feed's state")),
         }
-        // A poll must not delay starts in the API's budget.
-        let permit = super::permit_request(Priority::Recover);
-        let state = match cloudflare.get_live_input(permit, ingest).await {
-            Err(error) if error.class == Class::NotFound => {
-                trust.api_does_not_know();
-                return Ok(None);
-            }
-            found => found.map_err(failure)?.status.state,
-        };
-        trust.api_knows(Instant::now());
-        if let FeedState::Unknown(word) = state {
-            let message = format!("undocumented state: {word}");
-            return Err(unexpected("live_inputs.get", &message));
-        }
-        Ok(Some(Lifecycle {
-            live: state == FeedState::Connected,
-            video_uid: None,
-        }))
     }
 
     pub(super) async fn poll_hosts(&self, durable: &Durable) -> Result<Answer, Failure> {
@@ -109,10 +51,7 @@ impl VendorCalls {
             Hosts::Partly(uids) if uids.contains(&spec.seller_uid) => true,
             Hosts::Partly(_) => {
                 let message = "the seller may be among entries of an undocumented form";
-                return Err(Failure {
-                    vendor: "agora".into(),
-                    ..unexpected("channel.hosts", message)
-                });
+                return Err(unexpected("agora", "channel.hosts", message));
             }
         };
         Ok(Answer::Hosts { present })
@@ -124,24 +63,13 @@ impl VendorCalls {
         ingest: &str,
         thorough: bool,
     ) -> Result<Answer, Failure> {
-        let permit = permit_request(Priority::Finalize);
-        let cloudflare = &self.vendors.cloudflare;
-        let found = if thorough {
-            match cloudflare.videos_of(permit, ingest).await {
-                Err(error) if error.class == Class::NotFound => {
-                    cloudflare.videos_by_input(permit, ingest).await
-                }
-                found => found,
-            }
-        } else {
-            self.vendors
-                .recordings
-                .poll(ingest, durable.spec.requested_at)
-                .await
+        let search = match thorough {
+            true => RecordingsSearch::Thorough(permit_request(Priority::Finalize)),
+            false => RecordingsSearch::Shared {
+                since: durable.spec.requested_at,
+            },
         };
-        let recordings = found.map_err(failure)?;
-        Ok(Answer::Recordings(
-            recordings.into_iter().map(recording).collect(),
-        ))
+        let found = self.platform().recordings(ingest, search).await;
+        Ok(Answer::Recordings(found.map_err(failure)?))
     }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::actors::calls::{failure, permit_request, recording};
+use crate::actors::calls::{failure, permit_request};
 use crate::actors::context::NodeContext;
 use crate::actors::records;
+use crate::platforms::{Platform, RecordingsSearch, Removal};
 use crate::relay::{Class, Cleanup, Event, Failure, Recording, Relay};
 use crate::store::{CleanupJobRow, Saved, StoreError};
 use crate::vendors::agora::cloud_recording::{RecordingStopAnswer, RecordingTask};
 use crate::vendors::agora::media_push::DeleteAnswer;
-use crate::vendors::cloudflare::Cloudflare;
 use crate::vendors::governor::Priority;
 
 /// The longest wait, unless the vendor asks for more.
@@ -33,7 +33,8 @@ pub(super) async fn attempt(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
-    let (cloudflare, agora) = (&context.vendors.cloudflare, &context.vendors.agora);
+    let platform = context.vendors.platforms.default().as_ref();
+    let agora = &context.vendors.agora;
     match cleanup {
         Cleanup::StopEgress {
             resource_id,
@@ -116,35 +117,27 @@ pub(super) async fn attempt(
         }
         Cleanup::FindIngest { tag } => {
             let backoff = not_found_backoff(context);
-            find_ingest(cloudflare, open, tag, backoff, now).await
+            find_ingest(platform, open, tag, backoff, now).await
         }
         Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
-            match cloudflare.disable_live_input(permit, uid).await {
+            match platform.close(permit, uid).await {
                 Ok(()) => Ok(CleanupResult::Done),
                 Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
                 Err(error) => Err(failure(error)),
             }
         }
         Cleanup::DeleteIngest { uid } => {
-            cloudflare
-                .delete_live_input(permit, uid)
-                .await
-                .map_err(failure)?;
-            Ok(CleanupResult::Done)
+            let removal = platform.discard(permit, uid).await.map_err(failure)?;
+            Ok(removed(removal, now))
         }
         Cleanup::DeleteRecording { uid } => {
-            cloudflare
-                .delete_video(permit, uid)
-                .await
-                .map_err(failure)?;
+            let deleted = platform.delete_recording(permit, uid).await;
+            deleted.map_err(failure)?;
             Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
-            let recordings = cloudflare
-                .videos_by_input(permit, ingest)
-                .await
-                .map_err(failure)?;
-            let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
+            let search = RecordingsSearch::AfterRemoval(permit);
+            let recordings = platform.recordings(ingest, search).await.map_err(failure)?;
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
             record_late_recordings(context, open, recordings).await?;
             let last = open.created_at + LAST_POLL;
@@ -186,21 +179,15 @@ fn poll_again(open: &CleanupJobRow, backoff: TimeDelta, now: DateTime<Utc>) -> C
 }
 
 async fn find_ingest(
-    cloudflare: &Cloudflare,
+    platform: &dyn Platform,
     open: &CleanupJobRow,
     tag: &str,
     backoff: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
-    let list = cloudflare
-        .list_live_inputs(permit_request(Priority::Janitor))
-        .await
-        .map_err(failure)?;
-    let Some(found) = list
-        .live_inputs
-        .iter()
-        .find(|input| input.tag.as_deref() == Some(tag))
-    else {
+    let permit = permit_request(Priority::Janitor);
+    let list = platform.list_tagged(permit).await.map_err(failure)?;
+    let Some(found) = list.find(tag) else {
         if list.may_be_cut {
             return Ok(CleanupResult::RetryAt(
                 now + MAX_WAIT,
@@ -209,11 +196,18 @@ async fn find_ingest(
         }
         return Ok(poll_again(open, backoff, now));
     };
-    cloudflare
-        .delete_live_input(permit_request(Priority::Janitor), &found.uid)
-        .await
-        .map_err(failure)?;
-    Ok(CleanupResult::Done)
+    let removal = platform.discard(permit, &found.id).await.map_err(failure)?;
+    Ok(removed(removal, now))
+}
+
+fn removed(removal: Removal, now: DateTime<Utc>) -> CleanupResult {
+    match removal {
+        Removal::Gone => CleanupResult::Done,
+        Removal::StillLive { retry_after } => {
+            let wait = TimeDelta::from_std(retry_after).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT));
+            CleanupResult::RetryAt(now + wait, "the broadcast has not ended".into())
+        }
+    }
 }
 
 async fn record_late_recordings(

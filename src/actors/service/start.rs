@@ -96,7 +96,14 @@ impl RelayService {
         let now = context.clock.now();
         let egress_not_before = self.egress_not_before(channel_id, &remote, now);
         let settings = &context.settings;
-        let spec = spec(settings, namespace, request, now, egress_not_before);
+        let spec = spec(
+            settings,
+            context.vendors.platforms.default().as_ref(),
+            namespace,
+            request,
+            now,
+            egress_not_before,
+        );
         let relay_id = spec.relay_id;
         let (relay, step) =
             Relay::request(spec, 1).map_err(|error| RequestError::Internal(error.to_string()))?;

@@ -8,15 +8,37 @@ use uuid::Uuid;
 
 use crate::actors::{Clock, RelaySnapshot};
 use crate::relay::{
-    Backend, Durable, Egress, EgressStage, IngestStage, Namespace, Phase, Presence, Prices, Spec,
-    Timing,
+    Backend, Capabilities, CreateRepeat, Durable, Egress, EgressStage, FeedPollCost, IngestLimits,
+    IngestStage, Namespace, Phase, PlatformName, Playback, Presence, Prices, Reconnect,
+    RecordingsKept, Spec, Timing,
 };
-use crate::vendors::cloudflare;
 
 pub(crate) const LIVE_INPUT: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) fn at(time: &str) -> DateTime<Utc> {
     format!("2026-11-22T{time}Z").parse().unwrap()
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        create_repeat: CreateRepeat::LookUp,
+        feed_poll: FeedPollCost::Each,
+        manifest_first: false,
+        removes_live_ingest: true,
+        renews_key: true,
+        reconnect: Reconnect::Anew,
+        recordings: RecordingsKept::Platform,
+        ingest_limits: IngestLimits {
+            max_kbps: None,
+            max_pixels: None,
+            audio_only: true,
+        },
+        playback: Playback {
+            low_latency_hls: false,
+            dash: true,
+            signed: false,
+        },
+    }
 }
 
 fn spec(backend: Backend) -> Spec {
@@ -33,8 +55,8 @@ fn spec(backend: Backend) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
-        platform: cloudflare::platform_name(),
-        capabilities: cloudflare::capabilities(),
+        platform: PlatformName::new("platform"),
+        capabilities: capabilities(),
         backend,
         timing: Timing {
             poll_interval: short,

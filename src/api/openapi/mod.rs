@@ -26,7 +26,7 @@ use document_defaults::DocumentDefaults;
 #[openapi(
     info(
         title = "relaykeeper",
-        description = "Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.\n\n\
+        description = "Puts a seller's Agora channel on air over a streaming platform, keeps it there, takes it down and accounts for it.\n\n\
             JSON in UTF-8; times are RFC 3339 in UTC; lists have a `next_cursor`. Errors are RFC 9457 problems with a `code` from a \
             closed list and a `request_id` that is also in the log. Unknown fields and \
             parameters are rejected; an empty parameter counts as absent. Every response has an `X-Request-Id`: the caller's, if it is well-formed. \

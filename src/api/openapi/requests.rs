@@ -174,13 +174,13 @@ pub(in crate::api) struct StartBody {
     /// recorder's page.
     #[schema(minimum = 1, maximum = 2999999999_i64)]
     pub(in crate::api) seller_uid: u32,
-    /// Whether to keep the recordings, by default true. Cloudflare records in any case, since it plays only what it records;
+    /// Whether to keep the recordings, by default true. The platform may record in any case, if it plays only what it records;
     /// with false the recordings are deleted after the relay.
     pub(in crate::api) enable_recording: Option<bool>,
     /// The longest time live, by default `relay.max_duration` of the settings.
     #[schema(minimum = 60, maximum = 86400)]
     pub(in crate::api) max_duration_seconds: Option<u32>,
-    /// How long Cloudflare keeps the recordings; null: forever. The default is in the settings.
+    /// How long the platform keeps the recordings; null: forever. The default is in the settings.
     #[schema(value_type = Option<u16>, minimum = 30, maximum = 1096)]
     #[serde(default, deserialize_with = "given")]
     pub(in crate::api) delete_recording_after_days: Option<Option<u16>>,

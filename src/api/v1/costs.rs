@@ -30,9 +30,9 @@ pub(in crate::api) struct CostSumView {
     day: Option<String>,
     relays: i64,
     duration_seconds: i64,
-    /// Cloudflare's part in US cents, rounded up per relay.
+    /// The platform's part in US cents, rounded up per relay.
     cost_cents: i64,
-    /// Cloudflare's part in millionths of a US dollar, exact.
+    /// The platform's part in millionths of a US dollar, exact.
     cost_micros: i64,
     /// Agora's part in millionths of a US dollar.
     agora_cost_micros: i64,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use relaykeeper::config::Settings;
-use relaykeeper::vendors::cloudflare::{Cloudflare, StreamWebhook};
+use relaykeeper::platforms::cloudflare::{Cloudflare, StreamWebhook};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets_file::SecretsFile;

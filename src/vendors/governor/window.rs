@@ -23,7 +23,7 @@ pub(super) enum Pool {
     Others,
 }
 
-/// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §1.4`).
+/// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaReport {
     /// The requests left (`r`).

@@ -7,6 +7,7 @@ use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Dependencies, Viewers, server};
 use relaykeeper::config::Settings;
+use relaykeeper::platforms::Platforms;
 use relaykeeper::store::Store;
 use relaykeeper::vendors::lease::Lease;
 use reqwest::{Method, RequestBuilder, Response};
@@ -47,9 +48,10 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     let dependencies = Dependencies {
         clock: Arc::new(chrono::Utc::now),
         health: Health {
-            cloudflare: watch(),
+            platforms: [("cloudflare", watch())].into(),
             agora: watch(),
             budgets: Arc::new(Vec::new),
+            alarm_codes: Vec::new(),
         },
         viewers: Viewers::none(),
         node: "test".to_owned(),
@@ -86,8 +88,10 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
 fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
+    let lease = Lease::for_good();
+    let platforms = Platforms::of_settings(&settings, &runtime, &lease, None).unwrap();
     let vendors =
-        VendorClients::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
+        VendorClients::new(Arc::clone(&settings), runtime.clone(), lease, platforms).unwrap();
     let context = NodeContext::new(settings, store.clone(), Arc::new(vendors), runtime);
     NodeRunner::new(context).service()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relaykeeper::vendors::cloudflare::{Cloudflare, Lifecycle, Manifest};
+use relaykeeper::platforms::cloudflare::{Cloudflare, Lifecycle, Manifest};
 use relaykeeper::vendors::{Class, Done};
 use serde_json::json;
 use wiremock::{MockServer, ResponseTemplate};

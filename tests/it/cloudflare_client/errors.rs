@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::config;
-use relaykeeper::vendors::cloudflare::{Cloudflare, CloudflareSetupError};
+use relaykeeper::platforms::cloudflare::{Cloudflare, CloudflareSetupError};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, Done, VendorError};
 use serde_json::json;

@@ -1,4 +1,4 @@
-use relaykeeper::vendors::cloudflare::FeedState;
+use relaykeeper::platforms::cloudflare::FeedState;
 use relaykeeper::vendors::{Class, Done};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

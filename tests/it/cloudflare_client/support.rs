@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use relaykeeper::config;
+use relaykeeper::platforms::cloudflare::{Cloudflare, CreatedLiveInput, NewLiveInput};
 use relaykeeper::vendors::VendorError;
-use relaykeeper::vendors::cloudflare::{Cloudflare, CreatedLiveInput, NewLiveInput};
 use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use serde_json::{Value, json};

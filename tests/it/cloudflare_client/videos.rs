@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use relaykeeper::vendors::cloudflare::{TokenState, VideoState};
+use relaykeeper::platforms::cloudflare::{TokenState, VideoState};
 use relaykeeper::vendors::{Class, Done};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::relay::{Backend, Durable, Namespace, Phase, Prices, Spec, Timing};
+use relaykeeper::platforms::cloudflare;
+use relaykeeper::relay::{Backend, Durable, Namespace, Phase, PlatformName, Prices, Spec, Timing};
 use relaykeeper::store::{
     Created, JournalEntry, NewRelay, Projection, Save, Saved, Store, StoredRelay,
 };
-use relaykeeper::vendors::cloudflare;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub fn requested(
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
-        platform: cloudflare::platform_name(),
+        platform: PlatformName::new("cloudflare"),
         capabilities: cloudflare::capabilities(),
         backend: Backend::MediaPush {
             region: "na".into(),

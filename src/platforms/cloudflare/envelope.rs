@@ -4,11 +4,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::VENDOR;
 use super::limit::{EnvelopeMessage, Limit};
 use crate::vendors::http::{RawResponse, by_status, failure, retry_after};
 use crate::vendors::number::whole;
 use crate::vendors::redact::redact;
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 const EXCERPT: usize = 80;
 /// Leaves room for `cf-ray`.
@@ -124,7 +125,7 @@ impl Context<'_> {
             status: Some(answer.status),
             code,
             retry_after: retry_after(&answer.headers),
-            ..failure(Vendor::Cloudflare, self.call, class, done, message)
+            ..failure(VENDOR, self.call, class, done, message)
         }
     }
 }

@@ -4,13 +4,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Cloudflare;
 use super::api::ApiCall;
 use super::video::{Video, VideoState, WireVideo};
 use super::wire::{Items, readable};
+use super::{Cloudflare, VENDOR};
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 const LIST_LIMIT: usize = 1000;
 
@@ -112,7 +112,7 @@ impl Cloudflare {
         let result: Value = self.api.result(permit, call).await?;
         let Some(Items { items, total }) = Items::of(result, "videos") else {
             return Err(failure(
-                Vendor::Cloudflare,
+                VENDOR,
                 name,
                 Class::Unexpected,
                 Done::No,

@@ -20,7 +20,7 @@ pub(super) enum FeedSource {
 }
 
 #[derive(Debug)]
-pub(in crate::actors) struct LifecycleTrust {
+pub(super) struct LifecycleTrust {
     state: Mutex<TrustState>,
     try_again: Duration,
 }
@@ -41,11 +41,11 @@ impl LifecycleTrust {
         }
     }
 
-    pub(in crate::actors) fn is_trusted(&self) -> bool {
+    pub(super) fn is_trusted(&self) -> bool {
         self.state.lock().distrusted.is_none()
     }
 
-    pub(in crate::actors) fn complaint(&self) -> Option<String> {
+    pub(super) fn complaint(&self) -> Option<String> {
         let state = self.state.lock();
         state.distrusted.map(|_| state.complaint.clone())
     }

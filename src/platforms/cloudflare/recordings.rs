@@ -5,7 +5,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,10 +16,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::list::RecordingsList;
+use super::{Cloudflare, VENDOR, Video, VideoState};
 use crate::store::{PollTurn, SharedPoll, Store};
-use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::{PermitRequest, Priority};
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 /// The largest expected difference between Cloudflare's clock and ours.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -64,7 +64,7 @@ pub(super) struct RecordingsPoller {
     runtime: tokio::runtime::Handle,
     queue: Arc<Mutex<RequestQueue>>,
     /// The fleet's store, and this node's id in it.
-    shared: Arc<OnceLock<(Store, i64)>>,
+    shared: Option<(Store, i64)>,
 }
 
 impl RecordingsPoller {
@@ -72,19 +72,15 @@ impl RecordingsPoller {
         cloudflare: Cloudflare,
         interval: Duration,
         runtime: tokio::runtime::Handle,
+        fleet: Option<Store>,
     ) -> Self {
         Self {
             cloudflare,
             interval,
             runtime,
             queue: Arc::default(),
-            shared: Arc::default(),
+            shared: fleet.map(|store| (store, rand::random())),
         }
-    }
-
-    pub(super) fn share(&self, store: Store) {
-        // Called once.
-        let _ = self.shared.set((store, rand::random()));
     }
 
     /// Ready recordings from the next poll. `since`: when the relay was requested.
@@ -175,7 +171,7 @@ impl RecordingsPoller {
         waiting: &[RecordingsRequest],
         calls: &mut usize,
     ) -> Result<RecordingsList, VendorError> {
-        let Some((store, own)) = self.shared.get() else {
+        let Some((store, own)) = &self.shared else {
             return self.read_list(since, waiting, calls).await;
         };
         let poll = SharedPoll {
@@ -281,7 +277,7 @@ fn parse(found: &str) -> Result<RecordingsList, VendorError> {
 /// No call was sent.
 fn unanswered(message: String) -> VendorError {
     VendorError {
-        vendor: Vendor::Cloudflare,
+        vendor: VENDOR,
         call: "stream.list_ready",
         class: Class::Unavailable,
         done: Done::No,

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use super::api::is_id;
 use super::playback::{customer_host, manifest};
 use super::wire::lenient;
-use super::{CloudflareSetupError, base_url};
+use super::{CloudflareSetupError, VENDOR, base_url};
 use crate::config;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 /// The host refuses other user agents with 403 `error code: 1010` (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -182,7 +182,7 @@ impl CustomerHost {
             Manifest::Playable | Manifest::Idle => None,
             Manifest::Other(status) => Some(undocumented(status)),
         };
-        http::count(Vendor::Cloudflare, NAME, failure);
+        http::count(VENDOR, NAME, failure);
         Ok(manifest)
     }
 
@@ -206,15 +206,8 @@ impl CustomerHost {
         uid: &str,
         what: &str,
     ) -> Result<RawResponse, VendorError> {
-        let fail = |class, message: &str| {
-            failure(
-                Vendor::Cloudflare,
-                name,
-                class,
-                Done::No,
-                message.to_owned(),
-            )
-        };
+        let fail =
+            |class, message: &str| failure(VENDOR, name, class, Done::No, message.to_owned());
         let Some(base) = self.base_url() else {
             return Err(fail(
                 Class::Unavailable,
@@ -225,17 +218,18 @@ impl CustomerHost {
             return Err(fail(Class::Rejected, "the object's id is invalid"));
         }
         if !self.lease.ready(permit.until).await {
-            return Err(http::without_lease(Vendor::Cloudflare, name));
+            return Err(http::without_lease(VENDOR, name));
         }
-        let permit =
-            self.governor.permit(permit).await.map_err(|denied| {
-                http::without_permit(Vendor::Cloudflare, name, denied.retry_after)
-            })?;
+        let permit = self
+            .governor
+            .permit(permit)
+            .await
+            .map_err(|denied| http::without_permit(VENDOR, name, denied.retry_after))?;
         let url = match what.strip_prefix("manifest/") {
             Some(file) => manifest(&base, uid, file),
             None => format!("{base}/{uid}/{what}"),
         };
-        let (vendor, request) = (Vendor::Cloudflare, self.client.get(url));
+        let (vendor, request) = (VENDOR, self.client.get(url));
         let answer = http::send(vendor, name, request, self.timeout, &self.lease)
             .await
             .map_err(|error| VendorError {
@@ -273,11 +267,11 @@ fn json<T: serde::de::DeserializeOwned>(
     if answer.status == 200
         && let Ok(json) = serde_json::from_slice(&answer.body)
     {
-        http::count(Vendor::Cloudflare, name, None);
+        http::count(VENDOR, name, None);
         return Ok(json);
     }
     let class = undocumented(answer.status);
-    http::count(Vendor::Cloudflare, name, Some(class));
+    http::count(VENDOR, name, Some(class));
     let message = match answer.status {
         404 => "no such object",
         500.. => "the host failed",
@@ -286,6 +280,6 @@ fn json<T: serde::de::DeserializeOwned>(
     let message = message.to_owned();
     Err(VendorError {
         status: Some(answer.status),
-        ..failure(Vendor::Cloudflare, name, class, Done::No, message)
+        ..failure(VENDOR, name, class, Done::No, message)
     })
 }

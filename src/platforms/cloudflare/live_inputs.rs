@@ -3,13 +3,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Cloudflare;
 use super::api::ApiCall;
 use super::live_input::{LiveInput, LiveInputSummary, NewLiveInput, WireLiveInput};
 use super::wire::{Items, readable};
+use super::{Cloudflare, VENDOR};
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 /// The assumed size of a full list; the cap is not documented (`cloudflare-stream.md §2.10`).
 const LIST_CAP: usize = 1000;
@@ -78,7 +78,7 @@ impl Cloudflare {
         if new.mode_differs(&live_input) {
             let deleted = self.delete_live_input(permit, &live_input.uid).await;
             return Err(failure(
-                Vendor::Cloudflare,
+                VENDOR,
                 NAME,
                 Class::Rejected,
                 if deleted.is_ok() {
@@ -116,7 +116,7 @@ impl Cloudflare {
         let result: Value = self.api.result(permit, call).await?;
         let Some(Items { items, total }) = Items::of(result, "liveInputs") else {
             return Err(failure(
-                Vendor::Cloudflare,
+                VENDOR,
                 NAME,
                 Class::Unexpected,
                 Done::No,

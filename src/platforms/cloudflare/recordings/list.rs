@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SKEW;
-use crate::vendors::cloudflare::{Video, VideoPage};
+use crate::platforms::cloudflare::{Video, VideoPage};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RecordingsList {

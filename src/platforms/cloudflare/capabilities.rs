@@ -3,15 +3,8 @@
 use std::time::Duration;
 
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Playback, Reconnect,
-    RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Playback, Reconnect, RecordingsKept,
 };
-
-/// Its name in settings, rows and answers.
-#[must_use]
-pub fn platform_name() -> PlatformName {
-    PlatformName::new("cloudflare")
-}
 
 /// Its facts.
 #[must_use]

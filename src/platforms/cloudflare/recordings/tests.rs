@@ -69,7 +69,7 @@ fn poller(server: &MockServer) -> RecordingsPoller {
         &Lease::for_good(),
     );
     let here = tokio::runtime::Handle::current();
-    RecordingsPoller::new(cloudflare.unwrap(), Duration::from_millis(1), here)
+    RecordingsPoller::new(cloudflare.unwrap(), Duration::from_millis(1), here, None)
 }
 
 /// How many relays, started at this minute, one poll finds.

@@ -11,13 +11,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::envelope::{Context, is_own, ray};
-use super::{CloudflareSetupError, base_url, ratelimit};
+use super::{CloudflareSetupError, VENDOR, base_url, ratelimit};
 use crate::config;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::health::CallHealth;
 use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
-use crate::vendors::{Class, Done, Vendor, VendorError};
+use crate::vendors::{Class, Done, VendorError};
 
 /// The pause after a 429 that names no wait.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -190,11 +190,13 @@ impl ApiClient {
         };
         let url = self.url(&call)?;
         if !self.lease.ready(permit.until).await {
-            return Err(http::without_lease(Vendor::Cloudflare, call.name));
+            return Err(http::without_lease(VENDOR, call.name));
         }
-        let permit = self.governor.permit(permit).await.map_err(|denied| {
-            http::without_permit(Vendor::Cloudflare, call.name, denied.retry_after)
-        })?;
+        let permit = self
+            .governor
+            .permit(permit)
+            .await
+            .map_err(|denied| http::without_permit(VENDOR, call.name, denied.retry_after))?;
         let mut request = self
             .client
             .request(call.method, url)
@@ -205,7 +207,7 @@ impl ApiClient {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let (vendor, lease) = (Vendor::Cloudflare, &self.lease);
+        let (vendor, lease) = (VENDOR, &self.lease);
         let answer = match http::send(vendor, call.name, request, timeout, lease).await {
             Ok(answer) => answer,
             Err(mut error) => {
@@ -248,11 +250,7 @@ impl ApiClient {
         result: &Result<T, VendorError>,
     ) {
         let failure = result.as_ref().err();
-        http::count(
-            Vendor::Cloudflare,
-            context.call,
-            failure.map(|error| error.class),
-        );
+        http::count(VENDOR, context.call, failure.map(|error| error.class));
         self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
     }
 
@@ -260,7 +258,7 @@ impl ApiClient {
     fn url(&self, call: &ApiCall<'_>) -> Result<Url, VendorError> {
         let rejected = |message: &str| {
             failure(
-                Vendor::Cloudflare,
+                VENDOR,
                 call.name,
                 Class::Rejected,
                 Done::No,

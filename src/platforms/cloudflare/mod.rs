@@ -8,11 +8,14 @@ mod api;
 mod capabilities;
 mod customer;
 mod envelope;
+mod lifecycle;
 mod limit;
 mod live_input;
 mod live_inputs;
+mod platform;
 mod playback;
 mod ratelimit;
+mod recordings;
 mod status;
 mod video;
 mod videos;
@@ -21,22 +24,26 @@ mod wire;
 
 use chrono::{DateTime, Utc};
 
-use super::LastError;
-use super::governor::{BudgetSnapshot, Governor};
-use super::lease::Lease;
 use crate::config;
+use crate::vendors::governor::{BudgetSnapshot, Governor};
+use crate::vendors::lease::Lease;
+use crate::vendors::{LastError, Vendor};
 use api::ApiClient;
 
 pub use account::{StorageUsage, TokenState};
-pub use capabilities::{capabilities, platform_name};
+pub use capabilities::capabilities;
 pub use customer::{CustomerHost, Lifecycle, Manifest};
 pub use live_input::{IngestTarget, LiveInput, LiveInputSummary, NewLiveInput, RecordingSettings};
 pub use live_inputs::{CreatedLiveInput, LiveInputList};
+pub use platform::CloudflarePlatform;
 pub use playback::PlaybackUrls;
 pub use status::{FeedState, FeedStatus};
 pub use video::{Video, VideoState};
 pub use videos::VideoPage;
 pub use webhooks::{NotificationDestination, NotificationPolicy, StreamWebhook};
+
+const NAME: &str = "cloudflare";
+const VENDOR: Vendor = Vendor::Platform(NAME);
 
 /// The settings do not make a client.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +96,8 @@ impl Cloudflare {
         &self.customer
     }
 
-    pub(crate) fn governors(&self) -> [&Governor; 2] {
+    fn governors(&self) -> [&Governor; 2] {
         [self.api.governor(), self.customer.governor()]
-    }
-
-    /// [`Governor::rate`] of the API, the customer host.
-    pub(crate) fn rates(&self) -> [f64; 2] {
-        self.governors().map(Governor::rate)
     }
 
     /// The API's budget.
