@@ -182,7 +182,7 @@ async fn causes_of_all(
 fn own_causes(context: &NodeContext) -> Causes {
     let mut causes = Causes::default();
     for relay in context.directory.all() {
-        let fields = &relay.durable.ingest.echo_differs;
+        let fields = &relay.durable.ingest.settings_refused;
         if !fields.is_empty() {
             let detail = format!(
                 "The platform did not store these settings: {}.",

@@ -158,9 +158,9 @@ impl VendorCalls {
         match call {
             Call::CreateIngest { attempt } => self.create_ingest(durable, attempt).await,
             Call::FindIngest { attempt } => self.find_ingest(durable, attempt).await,
-            Call::RotateKeys { ingest } => self.renew_key(durable, &ingest).await,
-            Call::DisableIngest { ingest, urgent } => self.close_ingest(&ingest, urgent).await,
-            Call::DeleteIngest { ingest } => self.remove_ingest(&ingest).await,
+            Call::RenewIngestKey { ingest } => self.renew_key(durable, &ingest).await,
+            Call::CloseIngest { ingest, urgent } => self.close_ingest(&ingest, urgent).await,
+            Call::RemoveIngest { ingest } => self.remove_ingest(&ingest).await,
             Call::Acquire { attempt } => self.acquire(durable, attempt).await,
             Call::StartEgress {
                 attempt,

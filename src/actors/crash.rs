@@ -39,15 +39,15 @@ pub enum CrashOperation {
     Acquire,
     StartEgress,
     CreateConverter,
-    RotateKeys,
+    RenewIngestKey,
     PollFeed,
     PollEgress,
     PollHosts,
     UpdateEgress,
     StopEgress,
-    DisableIngest,
+    CloseIngest,
     PollRecordings,
-    DeleteIngest,
+    RemoveIngest,
 }
 
 impl CrashOperation {
@@ -58,15 +58,15 @@ impl CrashOperation {
             Call::Acquire { .. } => Self::Acquire,
             Call::StartEgress { .. } => Self::StartEgress,
             Call::CreateConverter { .. } => Self::CreateConverter,
-            Call::RotateKeys { .. } => Self::RotateKeys,
+            Call::RenewIngestKey { .. } => Self::RenewIngestKey,
             Call::PollFeed { .. } => Self::PollFeed,
             Call::PollEgress(_) => Self::PollEgress,
             Call::PollHosts => Self::PollHosts,
             Call::UpdateEgress { .. } => Self::UpdateEgress,
             Call::StopEgress(_) => Self::StopEgress,
-            Call::DisableIngest { .. } => Self::DisableIngest,
+            Call::CloseIngest { .. } => Self::CloseIngest,
             Call::PollRecordings { .. } => Self::PollRecordings,
-            Call::DeleteIngest { .. } => Self::DeleteIngest,
+            Call::RemoveIngest { .. } => Self::RemoveIngest,
         }
     }
 

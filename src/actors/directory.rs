@@ -250,12 +250,12 @@ mod tests {
         let (ingest, converter) = (fixture::LIVE_INPUT.to_owned(), "abcdef".to_owned());
         let (ingest, converter) = (Subject::Ingest(ingest), Subject::Egress(converter));
         let mut relay = fixture::live_by_media_push();
-        relay.ingest.uid = None;
+        relay.ingest.id = None;
         let tag = Subject::Tag(relay.spec.tag(7));
         publish(&directory, &relay);
         assert!(is_found(&tag) && is_found(&converter) && is_found(&seller()));
         assert!(!is_found(&ingest));
-        relay.ingest.uid = Some(fixture::LIVE_INPUT.into());
+        relay.ingest.id = Some(fixture::LIVE_INPUT.into());
         publish(&directory, &relay);
         assert!(is_found(&ingest));
         relay.egress.as_mut().unwrap().converter_id = Some("ANOTHER".into());

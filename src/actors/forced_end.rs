@@ -141,8 +141,8 @@ fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
             region,
         });
     }
-    if let Some(uid) = stored.ingest_id.clone() {
-        cleanups.push(Cleanup::DeleteIngest { uid });
+    if let Some(id) = stored.ingest_id.clone() {
+        cleanups.push(Cleanup::DeleteIngest { id });
     }
     cleanups
 }
@@ -161,7 +161,7 @@ mod tests {
             cname,
             uid: 1,
         };
-        let input = Cleanup::DeleteIngest { uid: "uid".into() };
+        let input = Cleanup::DeleteIngest { id: "id".into() };
         assert_eq!(expires(&unknown, 25, now), Some(now + TimeDelta::hours(26)));
         assert_eq!(expires(&input, 25, now), None);
     }

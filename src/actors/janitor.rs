@@ -349,7 +349,7 @@ impl Pass<'_> {
         }
         let kept = kind == FindingKind::Ingest
             && stored.durable().is_ok_and(|durable| {
-                durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
+                durable.spec.keep_ingest && durable.ingest.id.as_deref() == Some(id)
             });
         Ok(if kept {
             FindingVerdict::Retained

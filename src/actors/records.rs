@@ -92,16 +92,16 @@ fn new_cleanup_job(
 
 /// The recordings that the step changed.
 fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<RecordingRow> {
-    let named = |fact: &Fact, uid: &str| {
-        let seen = matches!(fact, Fact::RecordingSeen { uid: seen } if seen == uid);
-        seen || matches!(fact, Fact::Recording { recording } if recording.uid == uid)
+    let named = |fact: &Fact, id: &str| {
+        let seen = matches!(fact, Fact::SessionSeen { session } if session.recording_id.as_deref() == Some(id));
+        seen || matches!(fact, Fact::Recording { recording } if recording.id == id)
     };
     let changed = |recording: &&Recording| {
-        let uid = recording.uid.as_str();
-        step.facts.iter().any(|fact| named(fact, uid))
+        let id = recording.id.as_str();
+        step.facts.iter().any(|fact| named(fact, id))
             || step
                 .cleanup_jobs()
-                .any(|cleanup_job| cleanup_job.cleanup.target() == uid)
+                .any(|cleanup_job| cleanup_job.cleanup.target() == id)
     };
     let changed = durable.recordings.iter().filter(changed);
     changed
@@ -132,7 +132,7 @@ mod tests {
         let now = at("10:00:00.000");
         let relay = StoredRelay::of(&live(), 1, 1);
         let cleanup_job = CleanupJob {
-            cleanup: Cleanup::DeleteRecording { uid: "uid".into() },
+            cleanup: Cleanup::DeleteRecording { id: "id".into() },
             due: now + TimeDelta::seconds(240),
             expires: Some(now + TimeDelta::hours(3)),
         };

@@ -125,7 +125,7 @@ impl Strays {
             return Ok(());
         }
         tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
-        let cleanup = Cleanup::DisableStray { uid: ingest };
+        let cleanup = Cleanup::DisableStray { id: ingest };
         self.add_cleanup_job(tag.relay, stored.channel_id, cleanup)
             .await
     }

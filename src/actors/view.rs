@@ -198,12 +198,12 @@ impl RelayView {
             is_live: phase == Phase::Live,
             hls_playback_url: durable.ingest.hls_url.clone(),
             dash_playback_url: durable.ingest.dash_url.clone(),
-            stream_key_id: durable.ingest.uid.clone(),
+            stream_key_id: durable.ingest.id.clone(),
             agora: EgressView::of(durable),
             recordings: durable.recordings.iter().map(RecordingView::of).collect(),
             recording_url: durable
                 .main_recording()
-                .and_then(|recording| recording.hls_url.clone()),
+                .and_then(|recording| recording.hls_url().map(str::to_owned)),
             live_seconds: durable.live_seconds(now),
             viewer_count: viewers,
             outcome: durable.outcome.as_ref().map(OutcomeView::of),
@@ -234,13 +234,13 @@ impl EgressView {
 impl RecordingView {
     fn of(recording: &Recording) -> Self {
         let there = recording.state != RecordingState::Deleted;
-        let url = |url: &Option<String>| url.clone().filter(|_| there);
+        let url = |url: Option<&str>| url.filter(|_| there).map(str::to_owned);
         Self {
-            id: recording.uid.clone(),
+            id: recording.id.clone(),
             state: recording.state.into(),
-            hls_url: url(&recording.hls_url),
-            dash_url: url(&recording.dash_url),
-            thumbnail_url: url(&recording.thumbnail_url),
+            hls_url: url(recording.hls_url()),
+            dash_url: url(recording.dash_url()),
+            thumbnail_url: url(recording.thumbnail_url()),
             duration_seconds: recording.duration_ms.map(|ms| ms.div_ceil(1000)),
         }
     }

@@ -97,7 +97,7 @@ fn if_fresh((at, number): (Instant, u64), now: Instant) -> Option<u64> {
 fn ingest(durable: &Durable) -> Option<&str> {
     durable
         .ingest
-        .uid
+        .id
         .as_deref()
         .filter(|_| durable.phase.is_active())
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::config::Settings;
-use crate::relay::{Capabilities, Recording};
+use crate::relay::{Capabilities, FeedReading, Recording};
 use crate::store::Store;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::lease::Lease;
@@ -62,7 +62,7 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
         permit: PermitRequest,
         ingest: WatchedIngest<'_>,
         question: FeedQuestion,
-    ) -> Result<Option<Observation>, VendorError>;
+    ) -> Result<Option<FeedReading>, VendorError>;
 
     /// Ends the broadcast and refuses publishers. May be repeated.
     async fn close(&self, permit: PermitRequest, ingest: &str) -> Result<(), VendorError>;
@@ -82,7 +82,7 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
         Ok(removal)
     }
 
-    /// Reads the recordings of an ingest. Says [`crate::relay::RecordingState::Ready`] with a duration only of one that is final.
+    /// Reads the recordings of an ingest.
     async fn recordings(
         &self,
         ingest: &str,
@@ -193,11 +193,13 @@ pub struct TaggedIngests {
 }
 
 impl TaggedIngests {
-    /// The oldest ingest with this tag: where creations cannot be repeated there may be several.
+    /// The ingests with this tag, oldest first: where creations cannot be repeated there may be several.
     #[must_use]
-    pub fn find(&self, tag: &str) -> Option<&TaggedIngest> {
+    pub fn with_tag(&self, tag: &str) -> Vec<&TaggedIngest> {
         let tagged = self.ingests.iter().filter(|ingest| ingest.tag == tag);
-        tagged.min_by_key(|ingest| (ingest.created.is_none(), ingest.created, &ingest.id))
+        let mut tagged: Vec<_> = tagged.collect();
+        tagged.sort_by_key(|ingest| (ingest.created.is_none(), ingest.created, &ingest.id));
+        tagged
     }
 }
 
@@ -219,17 +221,6 @@ pub enum FeedQuestion {
     Both,
     /// Whether the broadcast can be watched; unless it can be, whether something publishes may stay unknown.
     WatchableFirst,
-}
-
-/// A feed at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observation {
-    /// Whether something publishes. `None`: unknown.
-    pub publishing: Option<bool>,
-    /// Whether the broadcast can be watched. `None`: unknown.
-    pub watchable: Option<bool>,
-    /// The recording in progress.
-    pub recording: Option<String>,
 }
 
 /// The answer to a removal.

@@ -22,7 +22,7 @@ pub struct Action {
 
 /// A vendor call. The caller adds secrets such as the ingest's keys.
 ///
-/// `attempt` counts the relay's objects of one type and is part of their tag; `ingest` is a uid.
+/// `attempt` counts the relay's objects of one type and is part of their tag; `ingest` is an id.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
 )]
@@ -30,11 +30,11 @@ pub struct Action {
 #[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names suffice")]
 pub enum Call {
-    /// With its tag as `Idempotency-Key`: a repeat within 6 hours finds the ingest.
+    /// [`super::CreateRepeat`] says how it is repeated.
     CreateIngest {
         attempt: u32,
     },
-    /// By its tag, in the list.
+    /// By its tag.
     FindIngest {
         attempt: u32,
     },
@@ -54,10 +54,10 @@ pub enum Call {
         ingest: String,
     },
     /// Earlier egresses cannot publish any more.
-    RotateKeys {
+    RenewIngestKey {
         ingest: String,
     },
-    /// Ask the platform's public host whether the ingest streams.
+    /// Ask whether the ingest streams.
     PollFeed {
         ingest: String,
         probe_manifest: bool,
@@ -74,7 +74,8 @@ pub enum Call {
         ingest: String,
     },
     StopEgress(EgressRef),
-    DisableIngest {
+    /// Nobody can publish after it.
+    CloseIngest {
         ingest: String,
         /// The egress may still run: this call gets priority.
         urgent: bool,
@@ -85,7 +86,7 @@ pub enum Call {
         thorough: bool,
     },
     /// The ingest's recordings stay.
-    DeleteIngest {
+    RemoveIngest {
         ingest: String,
     },
 }

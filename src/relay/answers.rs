@@ -11,6 +11,7 @@ use strum::IntoEnumIterator;
 
 use super::Relay;
 use super::action::{ActionId, Call};
+use super::cleanup_job::Cleanup;
 use super::event::Answer;
 use super::fact::Fact;
 use super::failure::{Class, Failure, Jitter, back_off, doubled};
@@ -65,10 +66,11 @@ impl Relay {
         self.spread_next(lane, now);
         match answer {
             Answer::Ingest {
-                uid,
+                id,
                 hls_url,
                 dash_url,
-                echo_differs,
+                settings_refused,
+                others,
             } => {
                 self.volatile.ingest_in_doubt = false;
                 self.volatile.keys_refused = 0;
@@ -76,13 +78,17 @@ impl Relay {
                 self.record(
                     step,
                     Fact::IngestReady {
-                        uid,
+                        id,
                         hls_url,
                         dash_url,
-                        echo_differs,
+                        settings_refused,
                     },
                     now,
-                )
+                )?;
+                for id in others {
+                    self.defer(step, Cleanup::DeleteIngest { id }, now, None, now)?;
+                }
+                Ok(())
             }
             Answer::Acquired { resource_id } => self.acquired(step, resource_id, now),
             Answer::EgressRunning { sid } => self.accepted(step, sid, None, jitter, now),
@@ -102,12 +108,12 @@ impl Relay {
                     retry_renamed(&mut volatile.resources_refused, first, jitter, now);
                 Ok(())
             }
-            Answer::KeysRotated => {
+            Answer::KeyRenewed => {
                 self.volatile.ingest.reset();
-                self.record(step, Fact::KeysRotated, now)
+                self.record(step, Fact::KeyRenewed, now)
             }
             Answer::Feed(reading) => self.feed_read(step, reading, now),
-            Answer::NotYetPlayable => {
+            Answer::NotYetWatchable => {
                 self.volatile.feed.good = false;
                 self.volatile.feed.last = Some("not yet playable");
                 Ok(())
@@ -130,8 +136,9 @@ impl Relay {
                 self.volatile.egress.reset();
                 self.egress_gone(step, "it was stopped", false, now)
             }
-            Answer::Disabled => self.record(step, Fact::IngestDisabled, now),
-            Answer::Deleted => self.record(step, Fact::IngestGone, now),
+            Answer::Closed => self.record(step, Fact::IngestClosed, now),
+            Answer::Removed => self.record(step, Fact::IngestGone, now),
+            Answer::StillLive { retry_after } => self.still_live(step, &call, retry_after, now),
             Answer::NotFound => self.not_found(step, &call, now),
             Answer::Recordings(recordings) => self.recordings_read(step, recordings, now),
         }
@@ -223,7 +230,9 @@ impl Relay {
     /// doubt is handled on its own.
     fn serves_a_replacement(&self, call: &Call) -> bool {
         match call {
-            Call::RotateKeys { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => true,
+            Call::RenewIngestKey { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => {
+                true
+            }
             Call::StartEgress { .. } => !self.volatile.egress_in_doubt,
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
@@ -232,9 +241,9 @@ impl Relay {
             | Call::PollHosts
             | Call::UpdateEgress { .. }
             | Call::StopEgress(_)
-            | Call::DisableIngest { .. }
+            | Call::CloseIngest { .. }
             | Call::PollRecordings { .. }
-            | Call::DeleteIngest { .. } => false,
+            | Call::RemoveIngest { .. } => false,
         }
     }
 
@@ -245,28 +254,15 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match call {
-            Call::FindIngest { attempt } => {
-                self.volatile.ingest_in_doubt = false;
-                if self.durable.phase == Phase::Stopping {
-                    return Ok(());
-                }
-                self.volatile.ingest.reset();
-                self.record(
-                    step,
-                    Fact::IngestRequested {
-                        attempt: attempt + 1,
-                    },
-                    now,
-                )
-            }
-            Call::RotateKeys { .. } => {
+            Call::FindIngest { attempt } => self.ingest_not_found(step, *attempt, now),
+            Call::RenewIngestKey { .. } => {
                 self.record(step, Fact::IngestGone, now)?;
                 if !self.durable.phase.holds_slot() {
                     return Ok(());
                 }
                 self.end(step, Outcome::plain(OutcomeCode::IngestGone), now)
             }
-            Call::DisableIngest { .. } | Call::DeleteIngest { .. } => {
+            Call::CloseIngest { .. } | Call::RemoveIngest { .. } => {
                 self.record(step, Fact::IngestGone, now)
             }
             Call::PollFeed { .. } => self.ingest_missing(step, now),

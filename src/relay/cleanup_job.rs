@@ -53,17 +53,17 @@ pub enum Cleanup {
         tag: String,
     },
     DisableIngest {
-        uid: String,
+        id: String,
     },
     /// Disable this ingest, which something published into after its relay ended.
     DisableStray {
-        uid: String,
+        id: String,
     },
     DeleteIngest {
-        uid: String,
+        id: String,
     },
     DeleteRecording {
-        uid: String,
+        id: String,
     },
     /// Search again for recordings.
     FindRecordings {
@@ -87,10 +87,10 @@ impl Cleanup {
             Self::DeleteConverter { converter_id, .. } => converter_id,
             Self::FindConverter { name, .. } => name,
             Self::FindIngest { tag } => tag,
-            Self::DisableIngest { uid }
-            | Self::DisableStray { uid }
-            | Self::DeleteIngest { uid }
-            | Self::DeleteRecording { uid } => uid,
+            Self::DisableIngest { id }
+            | Self::DisableStray { id }
+            | Self::DeleteIngest { id }
+            | Self::DeleteRecording { id } => id,
             Self::FindRecordings { ingest } => ingest,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Prices in millionths of a US dollar per 1,000 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices {
-    /// Storage at the platform (5,000,000 by default: `cloudflare-stream.md §6.3`).
+    /// Storage at the platform.
     pub stored: u64,
     /// The egress (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
     pub egress: u64,

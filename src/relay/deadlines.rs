@@ -230,7 +230,7 @@ impl Relay {
                 .iter()
                 .any(|v| v.state == RecordingState::Processing);
         let missing = durable.spec.enable_recording && expected && !found;
-        if let Some(ingest) = durable.ingest.uid.clone() {
+        if let Some(ingest) = durable.ingest.id.clone() {
             let cleanup = Cleanup::FindRecordings { ingest };
             self.defer(
                 step,

@@ -9,7 +9,7 @@ impl Fact {
     pub fn describe(&self) -> String {
         let plain = match self {
             Self::Requested { .. } => "the start is accepted and the channel's slot is taken",
-            Self::IngestRequested { .. } => "creating the ingest at Cloudflare",
+            Self::IngestRequested { .. } => "creating the ingest at the platform",
             Self::IngestReady { .. } => "the ingest is ready and its HLS URL is known",
             Self::EgressStarting { .. } => "starting an egress at Agora",
             Self::EgressReacquired { .. } => "starting the same egress on a new resource",
@@ -20,15 +20,18 @@ impl Fact {
             Self::EgressRetiring => "stopping the egress, to replace it",
             Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
             Self::EgressReplacing => "replacing the egress",
-            Self::KeysRotated => "the ingest has new keys and earlier egresses cannot publish",
+            Self::KeyRenewed => "the ingest has a new key and earlier egresses cannot publish",
             Self::Live => "a buyer can press play",
-            Self::RecordingSeen { .. } => "Cloudflare is recording",
+            Self::SessionSeen { session } if session.recording_id.is_some() => {
+                "the platform is recording"
+            }
+            Self::SessionSeen { .. } => "the broadcast is seen at the platform",
             Self::FeedLost { .. } => "the feed is gone",
             Self::FeedRestored => "the feed is back",
             Self::SellerAway { .. } => "the seller is away",
             Self::SellerBack => "the seller is back",
             Self::Ending { outcome } => return format!("ending: {}", outcome.code),
-            Self::IngestDisabled => "the ingest is disabled",
+            Self::IngestClosed => "the ingest is closed",
             Self::IngestGone => "the ingest is gone",
             Self::CleanupAdded { cleanup_job } => {
                 let cleanup = cleanup_job.cleanup.kind().to_string().replace('_', " ");
@@ -67,12 +70,12 @@ impl Fact {
             | Self::EgressDiscovered { .. }
             | Self::Notified { .. }
             | Self::EgressGone { .. }
-            | Self::KeysRotated
+            | Self::KeyRenewed
             | Self::Live
-            | Self::RecordingSeen { .. }
+            | Self::SessionSeen { .. }
             | Self::FeedRestored
             | Self::SellerBack
-            | Self::IngestDisabled
+            | Self::IngestClosed
             | Self::IngestGone
             | Self::TakenDown
             | Self::RecordingsAnswered
@@ -85,12 +88,12 @@ impl Fact {
 impl Hint {
     fn describe(&self) -> String {
         let plain = match self {
-            Self::FeedConnected => "Cloudflare notification: the encoder connected",
-            Self::FeedDisconnected => "Cloudflare notification: the encoder disconnected",
+            Self::FeedConnected => "platform notification: the encoder connected",
+            Self::FeedDisconnected => "platform notification: the encoder disconnected",
             Self::FeedErrored { reason } => {
-                return format!("Cloudflare notification: the feed was refused ({reason})");
+                return format!("platform notification: the feed was refused ({reason})");
             }
-            Self::RecordingDone => "Cloudflare notification: a recording is ready or failed",
+            Self::RecordingDone => "platform notification: a recording is ready or failed",
             Self::SellerJoined => "Agora notification: the seller joined",
             Self::SellerLeft => "Agora notification: the seller left",
             Self::PageCannotJoin { trouble } => trouble.describe(),
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_fact_is_described_with_what_it_tells() {
-        let cleanup = Cleanup::DeleteIngest { uid: "uid".into() };
+        let cleanup = Cleanup::DeleteIngest { id: "id".into() };
         let cleanup_job = Box::new(CleanupJob {
             cleanup,
             due: DateTime::UNIX_EPOCH,
@@ -133,12 +136,8 @@ mod tests {
         });
         let proof = "it exited".into();
         let recording = Box::new(Recording {
-            uid: "video".into(),
             state: RecordingState::Ready,
-            duration_ms: None,
-            hls_url: None,
-            dash_url: None,
-            thumbnail_url: None,
+            ..Recording::in_progress("video".into())
         });
         for (fact, sentence) in [
             (Fact::Live, "a buyer can press play"),
@@ -185,7 +184,7 @@ mod tests {
             starting(1),
             ending(OutcomeCode::StoppedByRequest),
             Fact::RecordingsSettled { missing: false },
-            Fact::KeysRotated,
+            Fact::KeyRenewed,
         ] {
             assert!(!fact.is_trouble(), "{fact:?}");
         }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::action::ActionId;
@@ -82,10 +84,13 @@ impl PageTrouble {
 pub enum Answer {
     /// The ingest exists.
     Ingest {
-        uid: String,
+        id: String,
         hls_url: String,
-        dash_url: String,
-        echo_differs: Vec<String>,
+        dash_url: Option<String>,
+        /// Settings that the platform did not take.
+        settings_refused: Vec<String>,
+        /// Younger ingests of the same tag: more than one creation was carried out.
+        others: Vec<String>,
     },
     Acquired {
         resource_id: String,
@@ -102,10 +107,10 @@ pub enum Answer {
     ConverterRunning {
         converter_id: String,
     },
-    KeysRotated,
+    KeyRenewed,
     Feed(FeedReading),
     /// There is no manifest; the feed was not polled.
-    NotYetPlayable,
+    NotYetWatchable,
     Egress(EgressReading),
     Hosts {
         /// Whether the seller is among the channel's hosts.
@@ -114,23 +119,37 @@ pub enum Answer {
     /// The egress got its target again.
     Updated,
     Stopped,
-    /// The ingest is disabled.
-    Disabled,
-    /// The ingest was deleted.
-    Deleted,
+    /// Nobody can publish into the ingest.
+    Closed,
+    /// The ingest is gone.
+    Removed,
+    /// The broadcast goes on, and the platform removes the ingest only after it.
+    StillLive {
+        retry_after: Duration,
+    },
     NotFound,
     Recordings(Vec<Recording>),
 }
 
-/// The feed as the public host reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The feed as the platform reports it. `None`: unknown, or not requested.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedReading {
-    /// `/lifecycle`: it streams.
-    pub live: bool,
-    /// Whether the manifest can be played, if requested.
-    pub playable: Option<bool>,
-    /// The recording in progress.
-    pub recording_uid: Option<String>,
+    /// Whether the egress publishes into the ingest.
+    pub publishing: Option<bool>,
+    /// Whether buyers can watch. The platform may serve a broadcast on after its publisher is gone, and serves a new one
+    /// only after a time.
+    pub watchable: Option<bool>,
+    /// The broadcast in progress.
+    pub session: Option<Session>,
+}
+
+/// A broadcast as the platform counts them: [`super::Reconnect`] says when another begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
+pub struct Session {
+    pub id: String,
+    /// Of its recording, if the platform keeps one and names it meanwhile.
+    pub recording_id: Option<String>,
 }
 
 /// An egress as Agora reports it.
@@ -162,7 +181,7 @@ pub enum Hint {
     FeedConnected,
     FeedDisconnected,
     FeedErrored {
-        /// Cloudflare's code and message.
+        /// The platform's code and message.
         reason: String,
     },
     /// A recording is ready or failed.

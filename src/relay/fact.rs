@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::announcement::Announcement;
 use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::Cost;
-use super::event::Hint;
+use super::event::{Hint, Session};
 use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
 use super::spec::Spec;
@@ -30,11 +30,11 @@ pub enum Fact {
         attempt: u32,
     },
     IngestReady {
-        uid: String,
+        id: String,
         hls_url: String,
-        dash_url: String,
+        dash_url: Option<String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        echo_differs: Vec<String>,
+        settings_refused: Vec<String>,
     },
     /// The intent to start an egress: stored before the call is made.
     EgressStarting {
@@ -77,10 +77,11 @@ pub enum Fact {
     },
     /// Another egress will replace the one that is gone.
     EgressReplacing,
-    KeysRotated,
+    KeyRenewed,
     Live,
-    RecordingSeen {
-        uid: String,
+    /// A broadcast of the ingest was seen at the platform, or its recording.
+    SessionSeen {
+        session: Session,
     },
     FeedLost {
         /// The first bad reading.
@@ -95,7 +96,7 @@ pub enum Fact {
     Ending {
         outcome: Box<Outcome>,
     },
-    IngestDisabled,
+    IngestClosed,
     IngestGone,
     /// The relay goes on and leaves this to a cleanup job.
     CleanupAdded {
@@ -135,16 +136,16 @@ impl Durable {
                 self.ingest.requested_at = Some(at);
             }
             Fact::IngestReady {
-                uid,
+                id,
                 hls_url,
                 dash_url,
-                echo_differs,
+                settings_refused,
             } => {
-                self.ingest.echo_differs.clone_from(echo_differs);
+                self.ingest.settings_refused.clone_from(settings_refused);
                 self.ingest.stage = IngestStage::Ready;
-                self.ingest.uid = Some(uid.clone());
+                self.ingest.id = Some(id.clone());
                 self.ingest.hls_url = Some(hls_url.clone());
-                self.ingest.dash_url = Some(dash_url.clone());
+                self.ingest.dash_url.clone_from(dash_url);
             }
             Fact::EgressStarting {
                 attempt,
@@ -218,32 +219,27 @@ impl Durable {
             Fact::EgressGone { .. } => self.settle_egress(at),
             Fact::EgressReplacing => {
                 self.replacements += 1;
-                self.ingest.keys_stale = true;
+                self.ingest.key_stale = self.spec.capabilities.renews_key;
                 if self.feed_gone_since.is_some() {
                     self.feed_patience_from = Some(at);
                 }
             }
-            Fact::KeysRotated => self.ingest.keys_stale = false,
+            Fact::KeyRenewed => self.ingest.key_stale = false,
             Fact::Live => {
                 self.phase = self.phase.after(Move::Playable)?;
                 self.live_at = Some(at);
                 announcement = Some(Announcement::Live);
             }
-            Fact::RecordingSeen { uid } => {
-                if !self
-                    .recordings
-                    .iter()
-                    .any(|recording| recording.uid == *uid)
-                {
-                    self.recordings.push(Recording {
-                        uid: uid.clone(),
-                        state: RecordingState::Processing,
-                        duration_ms: None,
-                        hls_url: None,
-                        dash_url: None,
-                        thumbnail_url: None,
-                    });
+            Fact::SessionSeen { session } => {
+                if !self.sessions.contains(&session.id) {
+                    // An interruption too short for a poll.
+                    self.was_interrupted |= !self.sessions.is_empty();
+                    self.sessions.push(session.id.clone());
                 }
+                let recording = session.recording_id.iter();
+                let unknown = recording.filter(|id| self.recordings.iter().all(|r| r.id != **id));
+                let unknown: Vec<_> = unknown.cloned().map(Recording::in_progress).collect();
+                self.recordings.extend(unknown);
             }
             Fact::FeedLost { since } => {
                 self.feed_gone_since = Some(*since);
@@ -276,7 +272,7 @@ impl Durable {
                 });
                 self.outcome = Some((**outcome).clone());
             }
-            Fact::IngestDisabled => self.ingest.stage = IngestStage::Disabled,
+            Fact::IngestClosed => self.ingest.stage = IngestStage::Closed,
             Fact::IngestGone => self.ingest.stage = IngestStage::Settled,
             Fact::CleanupAdded { cleanup_job } => self.defer(&cleanup_job.cleanup, at),
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
@@ -287,7 +283,7 @@ impl Durable {
                 match self
                     .recordings
                     .iter_mut()
-                    .find(|known| known.uid == recording.uid)
+                    .find(|known| known.id == recording.id)
                 {
                     Some(known) => {
                         announcement = (ready && known.state != RecordingState::Ready)
@@ -375,15 +371,22 @@ impl Durable {
                     egress.stage = EgressStage::InCleanup;
                 }
             }
-            Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. } => {
-                self.ingest.stage = IngestStage::Settled;
+            Cleanup::FindIngest { tag } => {
+                if *tag == self.spec.tag(self.ingest.attempt).to_string() {
+                    self.ingest.stage = IngestStage::Settled;
+                }
             }
-            Cleanup::DisableIngest { .. } => self.ingest.stage = IngestStage::Disabled,
-            Cleanup::DeleteRecording { uid } => {
+            Cleanup::DeleteIngest { id } => {
+                if self.ingest.id.as_ref() == Some(id) {
+                    self.ingest.stage = IngestStage::Settled;
+                }
+            }
+            Cleanup::DisableIngest { .. } => self.ingest.stage = IngestStage::Closed,
+            Cleanup::DeleteRecording { id } => {
                 if let Some(recording) = self
                     .recordings
                     .iter_mut()
-                    .find(|recording| recording.uid == *uid)
+                    .find(|recording| recording.id == *id)
                 {
                     recording.state = RecordingState::Deleted;
                 }

@@ -47,7 +47,7 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
 pub struct Failure {
-    /// `cloudflare` or `agora`.
+    /// The platform's name, or `agora`.
     pub vendor: String,
     /// The vendor's name of the call.
     pub call: String,

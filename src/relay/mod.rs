@@ -5,7 +5,9 @@
 //! changes nothing durable writes nothing.
 //!
 //! A failed call may still have been carried out: it is *in doubt* until a repeat is answered. Every call that must not
-//! happen twice can be repeated: it bears the same key, the same resource and body, or the same name.
+//! happen twice can be repeated: it bears the same key, the same resource and body, or the same name. A creation that
+//! the platform would carry out twice is looked up by its tag instead. What a platform promises is asked of
+//! [`Capabilities`], never of its name.
 
 mod action;
 mod announcement;
@@ -41,7 +43,9 @@ pub use capabilities::{
 };
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};
-pub use event::{Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble};
+pub use event::{
+    Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble, Session,
+};
 pub use fact::Fact;
 pub use failure::{Backoff, Class, Failure, Jitter};
 pub use notice::{Notice, Subject};
@@ -49,7 +53,9 @@ pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
 pub use spec::{Backend, BackendKind, Spec, Timing};
-pub use state::{Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingState};
+pub use state::{
+    Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingPlace, RecordingState,
+};
 pub use step::{Ignored, Step};
 pub use tag::{InvalidTag, Namespace, ResourceTag};
 pub use volatile::{Intervals, Pace};
@@ -349,10 +355,10 @@ impl Relay {
             | Call::FindIngest { .. }
             | Call::StartEgress { .. }
             | Call::CreateConverter { .. }
-            | Call::RotateKeys { .. }
+            | Call::RenewIngestKey { .. }
             | Call::StopEgress(_)
-            | Call::DisableIngest { .. }
-            | Call::DeleteIngest { .. } => {}
+            | Call::CloseIngest { .. }
+            | Call::RemoveIngest { .. } => {}
         }
         self.volatile.last_number += 1;
         let id = ActionId {

@@ -77,7 +77,7 @@ impl Subject {
 fn names(durable: &Durable) -> (Option<&str>, Option<&str>, bool) {
     let egress = durable.egress.as_ref();
     (
-        durable.ingest.uid.as_deref(),
+        durable.ingest.id.as_deref(),
         egress.and_then(|egress| egress.converter_id.as_deref()),
         durable.phase.holds_slot(),
     )

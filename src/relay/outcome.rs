@@ -121,7 +121,7 @@ impl OutcomeCode {
             Self::LiveTimeout => "The channel was not playable in time.",
             Self::EgressLost => "The egress was lost and could not be replaced.",
             Self::IngestGone => "The ingest does not exist any more.",
-            Self::IngestErrored => "Cloudflare refused the feed.",
+            Self::IngestErrored => "The platform refused the feed.",
             Self::VendorRejected => "A vendor refused the request as invalid.",
             Self::VendorUnauthorized => "A vendor refused our credentials.",
             Self::VendorQuota => "A vendor's quota is used up.",
@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(sentences.len(), OutcomeCode::iter().count());
         for sentence in sentences {
             assert!(sentence.len() > 20 && sentence.ends_with('.'), "{sentence}");
+            assert!(!sentence.contains("Cloudflare"), "{sentence}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Relay;
+use super::capabilities::FeedPollCost;
 use super::phase::Phase;
 use super::volatile::{Intervals, Lane, Pace};
 
@@ -39,7 +40,9 @@ impl Relay {
 
     pub(super) fn feed_interval(&self, now: DateTime<Utc>) -> Duration {
         let floor = self.floor().feed;
-        match self.is_eager(now) {
+        let capabilities = &self.durable.spec.capabilities;
+        let is_free = capabilities.manifest_first || capabilities.feed_poll == FeedPollCost::Public;
+        match is_free && self.is_eager(now) {
             // The minimum is for two calls per poll; this poll makes one.
             true => self.poll_interval().min(EAGER_INTERVAL.max(floor / 2)),
             false => self.poll_interval().max(floor),
@@ -59,13 +62,16 @@ impl Relay {
         regular.max(self.floor().egress)
     }
 
-    /// Brings a poll forward. As hints may come in any number, their polls keep a distance: for recordings a full
-    /// interval, because each spends the API's rate budget.
+    /// Brings a poll forward. As hints may come in any number, their polls keep a distance: a full interval where each
+    /// spends the platform API's rate budget.
     pub(super) fn poll_on_hint(&mut self, lane: Lane, now: DateTime<Utc>) {
         let (floor, poll) = (self.floor(), self.durable.spec.timing.poll_interval);
         let eager = EAGER_INTERVAL.min(poll / 5);
         let distance = match lane {
-            Lane::FeedPoll => eager.max(floor.feed / 2),
+            Lane::FeedPoll => match self.durable.spec.capabilities.feed_poll {
+                FeedPollCost::Public => eager.max(floor.feed / 2),
+                FeedPollCost::Bulk | FeedPollCost::Each => poll.max(floor.feed),
+            },
             Lane::HostsPoll => eager.max(floor.hosts / 2),
             Lane::EgressPoll => eager.max(floor.egress / 2),
             Lane::RecordingsPoll | Lane::Ingest | Lane::Egress => poll,

@@ -30,7 +30,7 @@ pub enum Phase {
     Interrupted,
     /// The outcome is decided; egress and ingest are taken down.
     Stopping,
-    /// Recordings are searched for, the ingest is deleted.
+    /// Recordings are searched for, the ingest is removed.
     Finalizing,
     /// Only late recordings can still change it.
     Ended,

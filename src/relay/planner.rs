@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
 use super::action::{Call, CloudTask, EgressRef, NextCall};
+use super::capabilities::{CreateRepeat, Reconnect};
 use super::phase::Phase;
 use super::spec::Backend;
 use super::state::{Egress, EgressStage, IngestStage};
@@ -16,9 +17,7 @@ const RESOURCE_FRESH: TimeDelta = TimeDelta::milliseconds(1500);
 const RESOURCE_LIFE: TimeDelta = TimeDelta::seconds(270);
 /// Failed starts until the next gets a new resource.
 const STARTS_PER_RESOURCE: u32 = 3;
-/// `Idempotency-Key` expires 6 h after creation (`cloudflare-stream.md §2.3`).
-const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(6);
-/// How long disabling the ingest waits for the stop of the egress.
+/// How long closing the ingest waits for the stop of the egress.
 const STOP_FIRST: TimeDelta = TimeDelta::seconds(5);
 
 impl Relay {
@@ -43,10 +42,7 @@ impl Relay {
 
     fn next_ingest_call(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let ingest = &self.durable.ingest;
-        let uid = || ingest.uid.clone();
-        let expired = ingest
-            .requested_at
-            .is_some_and(|at| now - at > IDEMPOTENCY_KEY_LIFE);
+        let id = || ingest.id.clone();
         match (self.durable.phase, ingest.stage) {
             (Phase::Provisioning, IngestStage::Unrequested) => Some((
                 Call::CreateIngest {
@@ -54,12 +50,16 @@ impl Relay {
                 },
                 None,
             )),
-            (Phase::Provisioning | Phase::Stopping, IngestStage::Requested) if expired => Some((
-                Call::FindIngest {
-                    attempt: ingest.attempt,
-                },
-                None,
-            )),
+            (Phase::Provisioning | Phase::Stopping, IngestStage::Requested)
+                if self.must_look_up(now) =>
+            {
+                Some((
+                    Call::FindIngest {
+                        attempt: ingest.attempt,
+                    },
+                    None,
+                ))
+            }
             (Phase::Provisioning | Phase::Stopping, IngestStage::Requested) => Some((
                 Call::CreateIngest {
                     attempt: ingest.attempt,
@@ -67,14 +67,14 @@ impl Relay {
                 None,
             )),
             (Phase::AwaitingLive | Phase::Live | Phase::Interrupted, IngestStage::Ready)
-                if ingest.keys_stale =>
+                if ingest.key_stale =>
             {
-                Some((Call::RotateKeys { ingest: uid()? }, None))
+                Some((Call::RenewIngestKey { ingest: id()? }, None))
             }
             (Phase::Stopping, IngestStage::Ready) => {
                 let open = self.durable.open_egress().is_some();
                 let patient = open && self.volatile.egress.failures == 0;
-                // Only disabling keeps an egress left to a cleanup job from publishing.
+                // Only closing keeps an egress left to a cleanup job from publishing.
                 let urgent = self
                     .durable
                     .egress
@@ -86,19 +86,30 @@ impl Relay {
                     .filter(|_| patient)
                     .map(|at| at + STOP_FIRST);
                 Some((
-                    Call::DisableIngest {
-                        ingest: uid()?,
+                    Call::CloseIngest {
+                        ingest: id()?,
                         urgent,
                     },
                     wait,
                 ))
             }
-            (Phase::Finalizing, IngestStage::Disabled)
+            (Phase::Finalizing, IngestStage::Closed)
                 if self.durable.recordings_settled && !self.durable.spec.keep_ingest =>
             {
-                Some((Call::DeleteIngest { ingest: uid()? }, None))
+                Some((Call::RemoveIngest { ingest: id()? }, None))
             }
             _ => None,
+        }
+    }
+
+    /// Whether a repeated creation could make a second ingest.
+    fn must_look_up(&self, now: DateTime<Utc>) -> bool {
+        match self.durable.spec.capabilities.create_repeat {
+            CreateRepeat::IdempotencyKey { key_life } => {
+                let requested_at = self.durable.ingest.requested_at;
+                requested_at.is_some_and(|at| at + key_life < now)
+            }
+            CreateRepeat::LookUp => self.volatile.ingest_in_doubt,
         }
     }
 
@@ -114,7 +125,7 @@ impl Relay {
                 EgressStage::Running
                     if durable.phase.is_watched() && self.volatile.update_wanted =>
                 {
-                    let ingest = durable.ingest.uid.clone()?;
+                    let ingest = durable.ingest.id.clone()?;
                     Some((
                         Call::UpdateEgress {
                             egress: self.egress_ref()?,
@@ -133,7 +144,7 @@ impl Relay {
     fn first_start(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
         let ingest = &durable.ingest;
-        let ready = ingest.stage == IngestStage::Ready && !ingest.keys_stale;
+        let ready = ingest.stage == IngestStage::Ready && !ingest.key_stale;
         let attempt = durable.next_attempt();
         let wait = durable
             .spec
@@ -142,7 +153,7 @@ impl Relay {
         let call = match &durable.spec.backend {
             Backend::MediaPush { .. } if ready => Call::CreateConverter {
                 attempt,
-                ingest: ingest.uid.clone()?,
+                ingest: ingest.id.clone()?,
             },
             Backend::MediaPush { .. } => return None,
             Backend::CloudRecording { .. } => match &self.volatile.acquired {
@@ -150,11 +161,11 @@ impl Relay {
                     Call::StartEgress {
                         attempt,
                         resource_id: resource_id.clone(),
-                        ingest: ingest.uid.clone()?,
+                        ingest: ingest.id.clone()?,
                     }
                 }
                 _ if ready => Call::Acquire { attempt },
-                _ if ingest.keys_stale || self.volatile.acquired_early => return None,
+                _ if ingest.key_stale || self.volatile.acquired_early => return None,
                 _ => Call::Acquire { attempt },
             },
         };
@@ -164,7 +175,7 @@ impl Relay {
     /// Repeats a start in doubt, to find out what happened.
     fn repeat_start(&self, egress: &Egress, now: DateTime<Utc>) -> Option<Call> {
         let attempt = egress.attempt;
-        let ingest = self.durable.ingest.uid.clone()?;
+        let ingest = self.durable.ingest.id.clone()?;
         let Backend::CloudRecording { .. } = self.durable.spec.backend else {
             return Some(Call::CreateConverter { attempt, ingest });
         };
@@ -189,12 +200,13 @@ impl Relay {
     fn next_feed_poll(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let ingest = &self.durable.ingest;
         let ingest = ingest
-            .uid
+            .id
             .clone()
             .filter(|_| self.durable.phase.is_watched())?;
         let probe_manifest = self.durable.phase != Phase::Live;
         // A manifest stays when its feed is gone: it tells something only before the relay was live.
-        let manifest_first = self.durable.phase == Phase::AwaitingLive
+        let manifest_first = self.durable.spec.capabilities.manifest_first
+            && self.durable.phase == Phase::AwaitingLive
             && self.is_eager(now)
             && self.volatile.last_poll_until.is_none();
         Some((
@@ -231,10 +243,19 @@ impl Relay {
 
     fn next_recordings_poll(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
-        let wanted = durable.phase == Phase::Finalizing && !durable.recordings_settled;
-        let ingest = durable.ingest.uid.clone().filter(|_| wanted)?;
-        let thorough =
-            durable.was_interrupted || durable.live_at.is_none() || durable.recordings.is_empty();
+        let wanted = durable.phase == Phase::Finalizing
+            && !durable.recordings_settled
+            && durable.may_have_recordings();
+        let ingest = durable.ingest.id.clone().filter(|_| wanted)?;
+        // Where a publisher's return begins another recording, no poll need have seen the interruption.
+        let held = match durable.spec.capabilities.reconnect {
+            Reconnect::Held { .. } => true,
+            Reconnect::RecordingsMerged { .. } | Reconnect::Anew => false,
+        };
+        let thorough = durable.was_interrupted
+            || !held
+            || durable.live_at.is_none()
+            || durable.recordings.is_empty();
         Some((Call::PollRecordings { ingest, thorough }, None))
     }
 

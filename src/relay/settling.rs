@@ -70,7 +70,7 @@ impl Relay {
             self.record(step, Fact::IngestGone, now)?;
         }
         let ingest_down = match self.durable.ingest.stage {
-            IngestStage::Unrequested | IngestStage::Disabled | IngestStage::Settled => true,
+            IngestStage::Unrequested | IngestStage::Closed | IngestStage::Settled => true,
             IngestStage::Requested | IngestStage::Ready => false,
         };
         let in_flight =
@@ -88,13 +88,13 @@ impl Relay {
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if !self.durable.recordings_settled && self.durable.ingest.uid.is_none() {
+        if !self.durable.recordings_settled && !self.durable.may_have_recordings() {
             self.record(step, Fact::RecordingsSettled { missing: false }, now)?;
         }
         let keep = self.durable.spec.keep_ingest;
         let ingest_done = match self.durable.ingest.stage {
             IngestStage::Unrequested | IngestStage::Settled => true,
-            IngestStage::Disabled => keep,
+            IngestStage::Closed => keep,
             IngestStage::Requested | IngestStage::Ready => false,
         };
         if self.durable.recordings_settled
@@ -137,13 +137,13 @@ impl Relay {
             self.defer_egress(step, now, now)?;
         }
         let ingest = &self.durable.ingest;
-        match (ingest.stage, ingest.uid.clone()) {
+        match (ingest.stage, ingest.id.clone()) {
             (IngestStage::Requested, _) => {
                 let tag = self.durable.spec.tag(ingest.attempt).to_string();
                 self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
             }
-            (IngestStage::Ready, Some(uid)) => {
-                self.defer(step, Cleanup::DisableIngest { uid }, now, None, now)
+            (IngestStage::Ready, Some(id)) => {
+                self.defer(step, Cleanup::DisableIngest { id }, now, None, now)
             }
             _ => Ok(()),
         }

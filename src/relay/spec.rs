@@ -94,9 +94,9 @@ pub struct Spec {
     /// The seller's uid in that channel (`agora.md §5.3`).
     pub seller_uid: u32,
     pub enable_recording: bool,
-    /// Cloudflare's `deleteRecordingAfterDays`. `None`: kept until deleted.
+    /// The platform deletes recordings after this time. `None`: kept until deleted.
     pub delete_recording_after_days: Option<u16>,
-    /// Whether the disabled ingest is kept.
+    /// Whether the closed ingest is kept.
     pub keep_ingest: bool,
     pub platform: PlatformName,
     pub capabilities: Capabilities,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::RecordingsKept;
 use super::cost::Cost;
 use super::outcome::{Outcome, RelayStatus};
 use super::phase::Phase;
@@ -18,8 +19,8 @@ pub enum IngestStage {
     Requested,
     /// It accepts a publisher.
     Ready,
-    /// It refuses publishers.
-    Disabled,
+    /// Nobody can publish into it.
+    Closed,
     /// It is gone, or left to a cleanup job.
     Settled,
 }
@@ -33,14 +34,14 @@ pub struct Ingest {
     pub attempt: u32,
     /// When this attempt was requested.
     pub requested_at: Option<DateTime<Utc>>,
-    pub uid: Option<String>,
+    pub id: Option<String>,
     pub hls_url: Option<String>,
     pub dash_url: Option<String>,
-    /// Settings that the platform changed. Raises an alarm.
+    /// Settings that the platform did not take. Raises an alarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub echo_differs: Vec<String>,
-    /// Whether its keys must be rotated before an egress starts.
-    pub keys_stale: bool,
+    pub settings_refused: Vec<String>,
+    /// Whether its key must be renewed before an egress starts.
+    pub key_stale: bool,
 }
 
 /// The progress of an egress.
@@ -124,23 +125,78 @@ pub enum RecordingState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
 pub struct Recording {
-    pub uid: String,
+    pub id: String,
     pub state: RecordingState,
+    /// Whether the platform adds nothing more: some call a recording ready while its broadcast goes on.
+    pub is_final: bool,
     /// If known.
     pub duration_ms: Option<u64>,
-    pub hls_url: Option<String>,
-    pub dash_url: Option<String>,
-    pub thumbnail_url: Option<String>,
+    /// If known.
+    pub place: Option<RecordingPlace>,
+}
+
+/// Where a recording is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
+pub enum RecordingPlace {
+    /// The platform plays it.
+    Platform {
+        hls_url: String,
+        dash_url: Option<String>,
+        thumbnail_url: Option<String>,
+    },
+    /// In storage that another service plays from: a bucket and a prefix, not a URL.
+    Elsewhere { location: String },
 }
 
 impl Recording {
-    /// Whether it may change: it is processing, or of unknown duration (`cloudflare-stream.md §4.3, §4.4`).
+    /// A recording whose broadcast goes on.
+    #[must_use]
+    pub fn in_progress(id: String) -> Self {
+        Self {
+            id,
+            state: RecordingState::Processing,
+            is_final: false,
+            duration_ms: None,
+            place: None,
+        }
+    }
+
+    /// Whether it may change: it is processing, not final, or of unknown duration.
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self.state {
             RecordingState::Processing => true,
-            RecordingState::Ready => self.duration_ms.is_none(),
+            RecordingState::Ready => !self.is_final || self.duration_ms.is_none(),
             RecordingState::Failed | RecordingState::Deleted => false,
+        }
+    }
+
+    /// Where the platform plays it.
+    #[must_use]
+    pub fn hls_url(&self) -> Option<&str> {
+        match &self.place {
+            Some(RecordingPlace::Platform { hls_url, .. }) => Some(hls_url),
+            Some(RecordingPlace::Elsewhere { .. }) | None => None,
+        }
+    }
+
+    /// The same as DASH.
+    #[must_use]
+    pub fn dash_url(&self) -> Option<&str> {
+        match &self.place {
+            Some(RecordingPlace::Platform { dash_url, .. }) => dash_url.as_deref(),
+            Some(RecordingPlace::Elsewhere { .. }) | None => None,
+        }
+    }
+
+    /// Its picture at the platform.
+    #[must_use]
+    pub fn thumbnail_url(&self) -> Option<&str> {
+        match &self.place {
+            Some(RecordingPlace::Platform { thumbnail_url, .. }) => thumbnail_url.as_deref(),
+            Some(RecordingPlace::Elsewhere { .. }) | None => None,
         }
     }
 }
@@ -161,6 +217,8 @@ pub struct Durable {
     pub egress_seconds: u64,
     /// When the first egress was accepted.
     pub started_at: Option<DateTime<Utc>>,
+    /// The broadcasts seen at the platform.
+    pub sessions: Vec<String>,
     /// When buyers could first watch.
     pub live_at: Option<DateTime<Utc>>,
     /// When the feed was lost, unless it is back.
@@ -195,16 +253,17 @@ impl Durable {
                 stage: IngestStage::Unrequested,
                 attempt: 1,
                 requested_at: None,
-                uid: None,
+                id: None,
                 hls_url: None,
                 dash_url: None,
-                echo_differs: Vec::new(),
-                keys_stale: false,
+                settings_refused: Vec::new(),
+                key_stale: false,
             },
             egress: None,
             replacements: 0,
             egress_seconds: 0,
             started_at: None,
+            sessions: Vec::new(),
             live_at: None,
             feed_gone_since: None,
             feed_patience_from: None,
@@ -253,6 +312,12 @@ impl Durable {
             .filter_map(|recording| recording.duration_ms);
         let sum = durations.reduce(u64::saturating_add)?;
         Some(sum.div_ceil(1000))
+    }
+
+    /// Whether the platform was asked for an ingest that it may record.
+    #[must_use]
+    pub fn may_have_recordings(&self) -> bool {
+        self.ingest.id.is_some() && self.spec.capabilities.recordings != RecordingsKept::Nowhere
     }
 
     /// Whether a recording may still change.

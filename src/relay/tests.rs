@@ -8,6 +8,7 @@ mod ending;
 mod failing;
 mod live;
 mod pace;
+mod platforms;
 mod readings;
 mod recordings;
 mod recovery;

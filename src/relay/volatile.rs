@@ -54,7 +54,7 @@ pub struct Pace {
 /// One kind of call, at most one in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub(super) enum Lane {
-    /// Create, rotate keys, disable, delete.
+    /// Create, renew the key, close, remove.
     Ingest,
     /// Acquire, start, update, stop.
     Egress,
@@ -66,7 +66,7 @@ pub(super) enum Lane {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct FeedWatch {
-    /// The last reading: streaming and playable.
+    /// The last reading: publishing and watchable.
     pub(super) good: bool,
     /// The first of consecutive bad readings.
     pub(super) bad_since: Option<DateTime<Utc>>,
@@ -108,9 +108,11 @@ pub(super) struct Volatile {
     pub(super) reacquire: bool,
     /// Consecutive starts whose resource Agora refused.
     pub(super) resources_refused: u32,
-    /// Consecutive idempotency keys of a deleted ingest.
+    /// Consecutive idempotency keys of a removed ingest.
     pub(super) keys_refused: u32,
     pub(super) ingest_in_doubt: bool,
+    /// Since when the platform answers that the broadcast of a closed ingest goes on.
+    pub(super) still_live_since: Option<DateTime<Utc>>,
     pub(super) egress_in_doubt: bool,
     /// The repeat of a start in doubt was refused.
     pub(super) start_repeat_refused: bool,

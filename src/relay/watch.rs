@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::event::{EgressReading, FeedReading, Hint, PageReport, PageTrouble};
+use super::event::{EgressReading, FeedReading, Hint, PageReport, PageTrouble, Session};
 use super::fact::Fact;
 use super::failure::{Class, Failure};
 use super::outcome::{Outcome, OutcomeCode};
@@ -32,43 +32,40 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
-        if let Some(uid) = reading.recording_uid
-            && !self
-                .durable
-                .recordings
-                .iter()
-                .any(|recording| recording.uid == uid)
-        {
-            self.record(step, Fact::RecordingSeen { uid }, now)?;
+        if let Some(session) = reading.session.filter(|session| !self.knows(session)) {
+            self.record(step, Fact::SessionSeen { session }, now)?;
         }
-        let playable = reading.playable.unwrap_or(true);
+        // The publisher counts, as far as the platform tells it from a broadcast that is served on without one.
+        let streams = reading.publishing.or(reading.watchable);
+        let watchable = reading.watchable.unwrap_or(true);
         self.volatile.feed.missing_since = None;
-        self.volatile.feed.good = reading.live && playable;
-        self.volatile.feed.last = Some(match (reading.live, playable) {
-            (true, true) => "streaming",
-            (true, false) => "streaming, but not yet playable",
-            (false, _) => "not streaming",
+        self.volatile.feed.good = streams == Some(true) && watchable;
+        self.volatile.feed.last = Some(match (streams, watchable) {
+            (Some(true), true) => "streaming",
+            (Some(true), false) => "streaming, but not yet playable",
+            (Some(false), _) => "not streaming",
+            (None, _) => "the platform cannot tell",
         });
-        if reading.live {
+        let gone = streams == Some(false);
+        if streams == Some(true) {
             self.volatile.feed.reported_error = None;
-        } else if let Some(reason) = self.volatile.feed.reported_error.clone() {
+            self.volatile.feed.bad_since = None;
+            self.volatile.feed.reported_gone = false;
+        }
+        if let Some(reason) = self.volatile.feed.reported_error.clone().filter(|_| gone) {
             let mut outcome = Outcome::plain(OutcomeCode::IngestErrored);
             outcome.detail = self.observations(now);
             outcome.detail.feed = Some(reason);
             return self.end(step, outcome, now);
         }
-        if reading.live {
-            self.volatile.feed.bad_since = None;
-            self.volatile.feed.reported_gone = false;
-        }
         match self.durable.phase {
-            Phase::Live if !reading.live => self.bad_feed(step, now)?,
+            Phase::Live if gone => self.bad_feed(step, now)?,
             Phase::Interrupted
                 if self.volatile.feed.good && self.durable.feed_gone_since.is_some() =>
             {
                 self.record(step, Fact::FeedRestored, now)?;
             }
-            Phase::Interrupted if !reading.live && self.durable.feed_gone_since.is_none() => {
+            Phase::Interrupted if gone && self.durable.feed_gone_since.is_none() => {
                 self.bad_feed(step, now)?;
             }
             Phase::Provisioning
@@ -83,6 +80,13 @@ impl Relay {
             self.seller_read(step, now)?;
         }
         self.go_live_if_watchable(step, now)
+    }
+
+    fn knows(&self, session: &Session) -> bool {
+        let (sessions, recordings) = (&self.durable.sessions, &self.durable.recordings);
+        let recording = session.recording_id.as_ref();
+        let is_known = |id: &String| recordings.iter().any(|recording| recording.id == *id);
+        sessions.contains(&session.id) && recording.is_none_or(is_known)
     }
 
     pub(super) fn ingest_missing(
@@ -310,6 +314,10 @@ impl Relay {
                 None if self.durable.phase == Phase::Interrupted
                     && self.durable.feed_gone_since.is_none() =>
                 {
+                    self.volatile.not_found_count = 0;
+                }
+                // It may come back until a deadline, and could not be replaced safely.
+                None if !self.durable.spec.capabilities.renews_key => {
                     self.volatile.not_found_count = 0;
                 }
                 None => {

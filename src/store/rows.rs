@@ -173,11 +173,11 @@ impl Projection {
         let egress = durable.egress.as_ref();
         Self {
             channel_name: durable.spec.channel_name.clone(),
-            stream_key_id: durable.ingest.uid.clone(),
+            stream_key_id: durable.ingest.id.clone(),
             hls_playback_url: durable.ingest.hls_url.clone(),
             stream_recording_url: durable
                 .main_recording()
-                .and_then(|recording| recording.hls_url.clone()),
+                .and_then(|recording| recording.hls_url().map(str::to_owned)),
             agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
             agora_sid: egress.and_then(|egress| egress.sid.clone()),
             agora_recording_uid: egress

@@ -95,7 +95,7 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
         "live",
         "ending",
         "ended",
-        "disable_ingest",
+        "close_ingest",
     ] {
         assert!(out(&output).contains(word), "{word}: {}", out(&output));
     }

@@ -178,20 +178,20 @@ impl Life {
             _ => RecordingState::Failed,
         };
         let recording = Recording {
-            uid: format!("recording{}", how % 2),
+            id: format!("recording{}", how % 2),
             state,
+            is_final: !how.is_multiple_of(7),
             duration_ms: Some(u64::from(how)),
-            hls_url: None,
-            dash_url: None,
-            thumbnail_url: None,
+            place: None,
         };
         let answer = match &call {
             Call::FindIngest { .. } if odd < 3 => Answer::NotFound,
             Call::CreateIngest { .. } | Call::FindIngest { .. } => Answer::Ingest {
-                uid: "input".into(),
+                id: "input".into(),
                 hls_url: String::new(),
-                dash_url: String::new(),
-                echo_differs: Vec::new(),
+                dash_url: None,
+                others: Vec::new(),
+                settings_refused: Vec::new(),
             },
             Call::Acquire { .. } => Answer::Acquired {
                 resource_id: format!("{}.{}", id.incarnation, id.number),
@@ -205,12 +205,15 @@ impl Life {
             Call::CreateConverter { attempt, .. } => Answer::ConverterRunning {
                 converter_id: id_of(*attempt),
             },
-            Call::RotateKeys { .. } if odd == 0 => Answer::NotFound,
-            Call::RotateKeys { .. } => Answer::KeysRotated,
+            Call::RenewIngestKey { .. } if odd == 0 => Answer::NotFound,
+            Call::RenewIngestKey { .. } => Answer::KeyRenewed,
             Call::PollFeed { .. } => Answer::Feed(FeedReading {
-                live: !how.is_multiple_of(4),
-                playable: Some(!how.is_multiple_of(5)),
-                recording_uid: (how.is_multiple_of(2)).then(|| "video0".into()),
+                publishing: Some(!how.is_multiple_of(4)),
+                watchable: Some(!how.is_multiple_of(5)),
+                session: (how.is_multiple_of(2)).then(|| Session {
+                    id: "session0".into(),
+                    recording_id: Some("video0".into()),
+                }),
             }),
             Call::PollEgress(_) => Answer::Egress(match how % 12 {
                 0 => EgressReading::Failed,
@@ -224,10 +227,10 @@ impl Life {
                 present: !how.is_multiple_of(3),
             },
             Call::UpdateEgress { .. } => Answer::Updated,
-            Call::StopEgress(_) | Call::DisableIngest { .. } if odd == 0 => Answer::NotFound,
+            Call::StopEgress(_) | Call::CloseIngest { .. } if odd == 0 => Answer::NotFound,
             Call::StopEgress(_) => Answer::Stopped,
-            Call::DisableIngest { .. } => Answer::Disabled,
-            Call::DeleteIngest { .. } => Answer::Deleted,
+            Call::CloseIngest { .. } => Answer::Closed,
+            Call::RemoveIngest { .. } => Answer::Removed,
             Call::PollRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
             Call::PollRecordings { .. } => Answer::Recordings(vec![recording]),
         };
@@ -392,7 +395,7 @@ impl Life {
                     (gone, rotated) = (false, false);
                 }
                 Fact::EgressGone { .. } => gone = true,
-                Fact::KeysRotated => rotated = gone,
+                Fact::KeyRenewed => rotated = gone,
                 _ => {}
             }
         }

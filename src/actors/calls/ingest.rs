@@ -32,10 +32,11 @@ impl VendorCalls {
         }
         self.keep_publish_url(ingest.publish_url);
         Ok(Answer::Ingest {
-            uid: ingest.id,
+            id: ingest.id,
             hls_url: ingest.playback.hls_url,
-            dash_url: ingest.playback.dash_url.unwrap_or_default(),
-            echo_differs: ingest.ignored_settings,
+            dash_url: ingest.playback.dash_url,
+            settings_refused: ingest.ignored_settings,
+            others: Vec::new(),
         })
     }
 
@@ -49,7 +50,8 @@ impl VendorCalls {
         let permit = start_permit_request(durable);
         let platform = self.platform();
         let list = platform.list_tagged(permit).await.map_err(failure)?;
-        let Some(found) = list.find(&tag) else {
+        let found = list.with_tag(&tag);
+        let [oldest, others @ ..] = &found[..] else {
             if list.may_be_cut {
                 return Err(unexpected(
                     platform.name(),
@@ -59,7 +61,7 @@ impl VendorCalls {
             }
             return Ok(Answer::NotFound);
         };
-        let ingest = platform.read_ingest(permit, &found.id).await;
+        let ingest = platform.read_ingest(permit, &oldest.id).await;
         let ingest = ingest.map_err(failure)?;
         if let Some(url) = ingest.publish_url {
             self.keep_publish_url(url);
@@ -68,10 +70,11 @@ impl VendorCalls {
             .playback
             .ok_or_else(|| lacks(platform.name(), "read_ingest", "a playback URL"))?;
         Ok(Answer::Ingest {
-            uid: found.id.clone(),
+            id: oldest.id.clone(),
             hls_url: playback.hls_url,
-            dash_url: playback.dash_url.unwrap_or_default(),
-            echo_differs: Vec::new(),
+            dash_url: playback.dash_url,
+            settings_refused: Vec::new(),
+            others: others.iter().map(|other| other.id.clone()).collect(),
         })
     }
 
@@ -85,7 +88,7 @@ impl VendorCalls {
         match renewed.map_err(failure) {
             Ok(url) => {
                 self.keep_publish_url(url);
-                Ok(Answer::KeysRotated)
+                Ok(Answer::KeyRenewed)
             }
             Err(failure) if failure.class == Class::NotFound => Ok(Answer::NotFound),
             Err(failure) => Err(failure),
@@ -99,7 +102,7 @@ impl VendorCalls {
             Priority::Finalize
         });
         match self.platform().close(permit, ingest).await.map_err(failure) {
-            Ok(()) => Ok(Answer::Disabled),
+            Ok(()) => Ok(Answer::Closed),
             Err(failure) if failure.class == Class::NotFound => Ok(Answer::NotFound),
             Err(failure) => Err(failure),
         }
@@ -107,20 +110,10 @@ impl VendorCalls {
 
     pub(super) async fn remove_ingest(&self, ingest: &str) -> Result<Answer, Failure> {
         let permit = permit_request(Priority::Finalize);
-        let platform = self.platform();
-        match platform.remove(permit, ingest).await.map_err(failure)? {
-            Removal::Gone => Ok(Answer::Deleted),
-            Removal::StillLive { retry_after } => Err(still_live(platform.name(), retry_after)),
-        }
-    }
-}
-
-/// The platform removes an ingest only after its broadcast.
-fn still_live(platform: &str, retry_after: std::time::Duration) -> Failure {
-    Failure {
-        class: Class::Unavailable,
-        maybe_done: false,
-        retry_after_ms: u64::try_from(retry_after.as_millis()).ok(),
-        ..unexpected(platform, "remove", "the broadcast has not ended")
+        let removal = self.platform().remove(permit, ingest).await;
+        Ok(match removal.map_err(failure)? {
+            Removal::Gone => Answer::Removed,
+            Removal::StillLive { retry_after } => Answer::StillLive { retry_after },
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! Polls of the feed, the channel's hosts and the recordings.
 
-use super::{VendorCalls, failure, lacks, permit_request, unexpected};
+use super::{VendorCalls, failure, permit_request, unexpected};
 use crate::platforms::{FeedQuestion, RecordingsSearch, WatchedIngest};
-use crate::relay::{Answer, Durable, Failure, FeedReading};
+use crate::relay::{Answer, Durable, Failure};
 use crate::vendors::agora::channel::Hosts;
 use crate::vendors::governor::Priority;
 
@@ -26,15 +26,12 @@ impl VendorCalls {
         let Some(seen) = seen.map_err(failure)? else {
             return Ok(Answer::NotFound);
         };
-        match (seen.publishing, seen.watchable) {
-            (Some(live), playable) => Ok(Answer::Feed(FeedReading {
-                live,
-                playable,
-                recording_uid: seen.recording,
-            })),
-            (None, Some(false)) => Ok(Answer::NotYetPlayable),
-            (None, None | Some(true)) => Err(lacks(platform.name(), "observe", "the feed's state")),
-        }
+        let is_early = question == FeedQuestion::WatchableFirst
+            && (seen.publishing, seen.watchable) == (None, Some(false));
+        Ok(match is_early {
+            true => Answer::NotYetWatchable,
+            false => Answer::Feed(seen),
+        })
     }
 
     pub(super) async fn poll_hosts(&self, durable: &Durable) -> Result<Answer, Failure> {

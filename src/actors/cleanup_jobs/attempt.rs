@@ -119,19 +119,19 @@ pub(super) async fn attempt(
             let backoff = not_found_backoff(context);
             find_ingest(platform, open, tag, backoff, now).await
         }
-        Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
-            match platform.close(permit, uid).await {
+        Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => {
+            match platform.close(permit, id).await {
                 Ok(()) => Ok(CleanupResult::Done),
                 Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
                 Err(error) => Err(failure(error)),
             }
         }
-        Cleanup::DeleteIngest { uid } => {
-            let removal = platform.discard(permit, uid).await.map_err(failure)?;
+        Cleanup::DeleteIngest { id } => {
+            let removal = platform.discard(permit, id).await.map_err(failure)?;
             Ok(removed(removal, now))
         }
-        Cleanup::DeleteRecording { uid } => {
-            let deleted = platform.delete_recording(permit, uid).await;
+        Cleanup::DeleteRecording { id } => {
+            let deleted = platform.delete_recording(permit, id).await;
             deleted.map_err(failure)?;
             Ok(CleanupResult::Done)
         }
@@ -187,7 +187,8 @@ async fn find_ingest(
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
     let list = platform.list_tagged(permit).await.map_err(failure)?;
-    let Some(found) = list.find(tag) else {
+    let found = list.with_tag(tag);
+    if found.is_empty() {
         if list.may_be_cut {
             return Ok(CleanupResult::RetryAt(
                 now + MAX_WAIT,
@@ -195,9 +196,16 @@ async fn find_ingest(
             ));
         }
         return Ok(poll_again(open, backoff, now));
-    };
-    let removal = platform.discard(permit, &found.id).await.map_err(failure)?;
-    Ok(removed(removal, now))
+    }
+    let mut result = CleanupResult::Done;
+    for ingest in found {
+        let removal = platform.discard(permit, &ingest.id).await;
+        match removed(removal.map_err(failure)?, now) {
+            CleanupResult::Done => {}
+            retry => result = retry,
+        }
+    }
+    Ok(result)
 }
 
 fn removed(removal: Removal, now: DateTime<Utc>) -> CleanupResult {

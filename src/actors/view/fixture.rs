@@ -129,7 +129,7 @@ fn on_air(mut relay: Durable) -> Durable {
     relay.started_at = Some(at("10:00:01.250"));
     relay.live_at = Some(at("10:00:10.500"));
     relay.ingest.stage = IngestStage::Ready;
-    relay.ingest.uid = Some(LIVE_INPUT.into());
+    relay.ingest.id = Some(LIVE_INPUT.into());
     let host = "https://customer-code.cloudflarestream.com";
     relay.ingest.hls_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.m3u8"));
     relay.ingest.dash_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.mpd"));

@@ -1,6 +1,6 @@
 use super::fixture::{at, live, live_by_media_push, requested};
 use super::*;
-use crate::relay::{Class, Failure, OutcomeCode, Source};
+use crate::relay::{Class, Failure, OutcomeCode, RecordingPlace, Source};
 
 fn text(durable: &Durable, viewers: Option<u64>) -> String {
     let view = RelayView::of(durable, viewers, at("10:30:41.499"));
@@ -95,14 +95,17 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
     assert_eq!(text(&relay, None), expected);
 }
 
-fn recording(uid: &str, state: RecordingState, duration_ms: Option<u64>) -> Recording {
+fn recording(id: &str, state: RecordingState, duration_ms: Option<u64>) -> Recording {
     Recording {
-        uid: uid.into(),
+        id: id.into(),
         state,
+        is_final: true,
         duration_ms,
-        hls_url: Some(format!("https://host/{uid}.m3u8")),
-        dash_url: Some(format!("https://host/{uid}.mpd")),
-        thumbnail_url: Some(format!("https://host/{uid}.jpg")),
+        place: Some(RecordingPlace::Platform {
+            hls_url: format!("https://host/{id}.m3u8"),
+            dash_url: Some(format!("https://host/{id}.mpd")),
+            thumbnail_url: Some(format!("https://host/{id}.jpg")),
+        }),
     }
 }
 

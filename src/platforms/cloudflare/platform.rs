@@ -14,11 +14,11 @@ use super::{
 };
 use crate::config::Settings;
 use crate::platforms::{
-    Complaint, EnsuredIngest, FeedPolls, FeedQuestion, IngestAccess, NewIngest, Observation,
-    Platform, PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest,
-    TaggedIngests, WatchedIngest,
+    Complaint, EnsuredIngest, FeedPolls, FeedQuestion, IngestAccess, NewIngest, Platform,
+    PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest, TaggedIngests,
+    WatchedIngest,
 };
-use crate::relay::{Capabilities, Recording, RecordingState};
+use crate::relay::{Capabilities, FeedReading, Recording, RecordingPlace, RecordingState, Session};
 use crate::store::Store;
 use crate::vendors::governor::{Governor, PermitRequest, Priority};
 use crate::vendors::http::failure;
@@ -203,7 +203,7 @@ impl Platform for CloudflarePlatform {
         permit: PermitRequest,
         ingest: WatchedIngest<'_>,
         question: FeedQuestion,
-    ) -> Result<Option<Observation>, VendorError> {
+    ) -> Result<Option<FeedReading>, VendorError> {
         let customer = self.client.customer();
         if customer.base_url().is_none() {
             // After a restart only the relay's URL names the host.
@@ -216,10 +216,9 @@ impl Platform for CloudflarePlatform {
             Ok::<_, VendorError>(manifest == Manifest::Playable)
         };
         if question == FeedQuestion::WatchableFirst && !is_playable().await? {
-            return Ok(Some(Observation {
-                publishing: None,
+            return Ok(Some(FeedReading {
                 watchable: Some(false),
-                recording: None,
+                ..FeedReading::default()
             }));
         }
         let Some(lifecycle) = self.lifecycle(permit, ingest.id).await? else {
@@ -231,10 +230,13 @@ impl Platform for CloudflarePlatform {
             (FeedQuestion::WatchableFirst, true) => Some(true),
             (FeedQuestion::Both, true) => Some(is_playable().await?),
         };
-        Ok(Some(Observation {
+        Ok(Some(FeedReading {
             publishing: Some(lifecycle.live),
             watchable,
-            recording: lifecycle.video_uid,
+            session: lifecycle.video_uid.map(|video| Session {
+                id: video.clone(),
+                recording_id: Some(video),
+            }),
         }))
     }
 
@@ -357,19 +359,20 @@ fn recording(video: Video) -> Recording {
         | VideoState::LiveInProgress
         | VideoState::Unknown => RecordingState::Processing,
     };
-    let (hls_url, dash_url) = match video.playback {
-        Some(playback) => (Some(playback.hls_url), Some(playback.dash_url)),
-        None => (None, None),
-    };
+    let thumbnail_url = video.thumbnail_url;
+    let place = video.playback.map(|playback| RecordingPlace::Platform {
+        hls_url: playback.hls_url,
+        dash_url: Some(playback.dash_url),
+        thumbnail_url,
+    });
     Recording {
-        uid: video.uid,
+        id: video.uid,
         state,
+        is_final: state == RecordingState::Ready,
         duration_ms: video
             .duration
             .and_then(|duration| u64::try_from(duration.as_millis()).ok()),
-        hls_url,
-        dash_url,
-        thumbnail_url: video.thumbnail_url,
+        place,
     }
 }
 

@@ -86,9 +86,9 @@ impl Relay {
             // Other lanes.
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
-            | Call::RotateKeys { .. }
-            | Call::DisableIngest { .. }
-            | Call::DeleteIngest { .. }
+            | Call::RenewIngestKey { .. }
+            | Call::CloseIngest { .. }
+            | Call::RemoveIngest { .. }
             | Call::PollFeed { .. }
             | Call::PollEgress(_)
             | Call::PollHosts
@@ -172,7 +172,9 @@ impl Relay {
         if !self.durable.phase.is_watched() {
             return Ok(());
         }
-        if self.durable.replacements >= MAX_REPLACEMENTS {
+        // Without a new key, an egress that comes back would publish beside the next.
+        let unsafe_to_replace = may_come_back && !self.durable.spec.capabilities.renews_key;
+        if unsafe_to_replace || self.durable.replacements >= MAX_REPLACEMENTS {
             let outcome = Outcome {
                 code: OutcomeCode::EgressLost,
                 detail: self.observations(now),

@@ -1,10 +1,13 @@
 //! What failures of calls on the ingest mean.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::retry_renamed;
 use crate::relay::Relay;
 use crate::relay::action::Call;
+use crate::relay::capabilities::CreateRepeat;
 use crate::relay::cleanup_job::Cleanup;
 use crate::relay::fact::Fact;
 use crate::relay::failure::{Class, Failure};
@@ -13,8 +16,10 @@ use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::state::IngestStage;
 use crate::relay::step::Step;
 
-/// The deletion then becomes a cleanup job.
-const MAX_DELETE_TRIES: u32 = 3;
+/// The removal then becomes a cleanup job.
+const MAX_REMOVE_TRIES: u32 = 3;
+/// How long a removal waits for the end of the broadcast before it becomes a cleanup job.
+const STILL_LIVE_PATIENCE: TimeDelta = TimeDelta::seconds(60);
 
 impl Relay {
     pub(super) fn ingest_failed(
@@ -27,7 +32,7 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         match call {
             Call::CreateIngest { attempt } if failure.class == Class::Conflict => {
-                // The key's ingest was deleted (`cloudflare-stream.md §2.3`): this attempt created nothing.
+                // The key's ingest was removed: this attempt created nothing.
                 self.volatile.ingest_in_doubt = false;
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());
@@ -59,7 +64,7 @@ impl Relay {
                 }
                 self.end(step, Outcome::of(failure), now)
             }
-            Call::RotateKeys { .. } if failure.class == Class::NotFound => {
+            Call::RenewIngestKey { .. } if failure.class == Class::NotFound => {
                 self.record(step, Fact::IngestGone, now)?;
                 if !self.durable.phase.holds_slot() {
                     return Ok(());
@@ -70,26 +75,24 @@ impl Relay {
                     now,
                 )
             }
-            Call::DisableIngest { .. } | Call::FindIngest { .. }
+            Call::CloseIngest { .. } | Call::FindIngest { .. }
                 if !retry && self.durable.phase == Phase::Stopping =>
             {
                 self.defer_ingest(step, now)
             }
             Call::FindIngest { .. } if !retry => self.end(step, Outcome::of(failure), now),
-            Call::DeleteIngest { ingest } if !retry || failures >= MAX_DELETE_TRIES => self.defer(
+            Call::RemoveIngest { ingest } if !retry || failures >= MAX_REMOVE_TRIES => self.defer(
                 step,
-                Cleanup::DeleteIngest {
-                    uid: ingest.clone(),
-                },
+                Cleanup::DeleteIngest { id: ingest.clone() },
                 now,
                 None,
                 now,
             ),
             // Retried.
             Call::FindIngest { .. }
-            | Call::RotateKeys { .. }
-            | Call::DisableIngest { .. }
-            | Call::DeleteIngest { .. } => Ok(()),
+            | Call::RenewIngestKey { .. }
+            | Call::CloseIngest { .. }
+            | Call::RemoveIngest { .. } => Ok(()),
             // Other lanes.
             Call::Acquire { .. }
             | Call::StartEgress { .. }
@@ -103,17 +106,60 @@ impl Relay {
         }
     }
 
+    /// The lists of a platform without idempotency keys may lag: a cleanup job searches again, as each creation has a
+    /// tag of its own.
+    pub(super) fn ingest_not_found(
+        &mut self,
+        step: &mut Step,
+        attempt: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.volatile.ingest_in_doubt = false;
+        if self.durable.phase != Phase::Stopping {
+            self.volatile.ingest.reset();
+            let attempt = attempt + 1;
+            self.record(step, Fact::IngestRequested { attempt }, now)?;
+        }
+        match self.durable.spec.capabilities.create_repeat {
+            CreateRepeat::IdempotencyKey { .. } => Ok(()),
+            CreateRepeat::LookUp => {
+                let tag = self.durable.spec.tag(attempt).to_string();
+                self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
+            }
+        }
+    }
+
+    pub(super) fn still_live(
+        &mut self,
+        step: &mut Step,
+        call: &Call,
+        retry_after: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let Call::RemoveIngest { ingest } = call else {
+            return Ok(());
+        };
+        let due = now + retry_after.max(self.first_wait());
+        let since = *self.volatile.still_live_since.get_or_insert(now);
+        if now < since + STILL_LIVE_PATIENCE {
+            self.volatile.ingest.due = Some(due);
+            return Ok(());
+        }
+        let id = ingest.clone();
+        self.defer(step, Cleanup::DeleteIngest { id }, due, None, now)
+    }
+
     pub(super) fn defer_ingest(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let ingest = &self.durable.ingest;
-        let cleanup = match (ingest.stage, ingest.uid.clone()) {
+        let cleanup = match (ingest.stage, ingest.id.clone()) {
             (IngestStage::Requested, _) => Cleanup::FindIngest {
                 tag: self.durable.spec.tag(ingest.attempt).to_string(),
             },
-            (IngestStage::Ready, Some(uid)) => Cleanup::DisableIngest { uid },
+            (IngestStage::Ready, Some(id)) => Cleanup::DisableIngest { id },
             _ => return Ok(()),
         };
         self.defer(step, cleanup, now, None, now)

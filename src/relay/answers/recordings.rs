@@ -44,12 +44,8 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         for recording in recordings {
-            let uid = recording.uid.clone();
-            let known = self
-                .durable
-                .recordings
-                .iter()
-                .find(|known| known.uid == uid);
+            let id = recording.id.clone();
+            let known = self.durable.recordings.iter().find(|known| known.id == id);
             let settled = known
                 .is_some_and(|known| *known == recording || known.state == RecordingState::Deleted);
             if !settled {
@@ -70,11 +66,11 @@ impl Relay {
             .recordings
             .iter()
             .filter(|recording| recording.state != RecordingState::Deleted);
-        for uid in unwanted
-            .map(|recording| recording.uid.clone())
+        for id in unwanted
+            .map(|recording| recording.id.clone())
             .collect::<Vec<_>>()
         {
-            self.defer(step, Cleanup::DeleteRecording { uid }, now, None, now)?;
+            self.defer(step, Cleanup::DeleteRecording { id }, now, None, now)?;
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ fn a_stop_that_is_under_way_is_waited_for_and_becomes_a_cleanup_job_when_it_fail
     on_both(|spec| {
         let mut life = stopped(spec);
         life.wait(5);
-        life.answer("disable_ingest", Answer::Disabled);
+        life.answer("close_ingest", Answer::Closed);
         life.wait(60);
         assert_eq!(
             (life.phase(), life.cleanup_jobs().len()),
@@ -108,7 +108,7 @@ fn a_search_for_recordings_that_hangs_is_waited_for_and_then_given_up() {
         life.wait(3000);
         assert_eq!(life.cleanup_jobs(), []);
         life.fail("poll_recordings", Class::Timeout, false);
-        assert!(life.waiting("delete_ingest").is_some());
+        assert!(life.waiting("remove_ingest").is_some());
     });
 }
 
@@ -116,7 +116,7 @@ fn a_search_for_recordings_that_hangs_is_waited_for_and_then_given_up() {
 fn a_search_for_recordings_without_an_answer_is_given_up_after_twice_the_timeout() {
     on_both(|spec| {
         let mut life = finalizing(spec);
-        let over = |life: &Life| life.waiting("delete_ingest").is_some();
+        let over = |life: &Life| life.waiting("remove_ingest").is_some();
         let took = failing(&mut life, "poll_recordings", Class::Unavailable, over);
         assert!((1200..=1201).contains(&took), "{took}");
         let jobs = life.journal.iter().filter_map(|(at, fact)| match fact {
@@ -135,16 +135,12 @@ fn a_search_for_recordings_without_an_answer_is_given_up_after_twice_the_timeout
 fn a_recording_that_was_seen_before_the_relay_was_live_is_missed() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
-        let reading = FeedReading {
-            live: true,
-            playable: Some(false),
-            recording_uid: Some("video".into()),
-        };
+        let reading = streaming(Some(false), Some("video"));
         life.answer("poll_feed", Answer::Feed(reading));
         life.handle(Event::Stop);
         life.answer("stop_egress", Answer::Stopped);
-        life.answer("disable_ingest", Answer::Disabled);
-        while life.waiting("delete_ingest").is_none() {
+        life.answer("close_ingest", Answer::Closed);
+        while life.waiting("remove_ingest").is_none() {
             if life.waiting("poll_recordings").is_some() {
                 let processing = recording("video", RecordingState::Processing, 0);
                 life.answer("poll_recordings", Answer::Recordings(vec![processing]));
@@ -177,7 +173,7 @@ fn a_third_egress_without_a_feed_ends_the_relay() {
             life.egress = Some(EgressReading::Exited);
             life.wait(16);
             life.egress = Some(EgressReading::Connecting);
-            life.answer("rotate_keys", Answer::KeysRotated);
+            life.answer("renew_ingest_key", Answer::KeyRenewed);
             life.accept(id);
         }
         life.wait(179);

@@ -116,14 +116,25 @@ pub(super) fn failure(class: Class, maybe_done: bool) -> Failure {
     }
 }
 
-pub(super) fn recording(uid: &str, state: RecordingState, seconds: u64) -> Recording {
+pub(super) fn recording(id: &str, state: RecordingState, seconds: u64) -> Recording {
     Recording {
-        uid: uid.into(),
+        id: id.into(),
         state,
+        is_final: state == RecordingState::Ready,
         duration_ms: (state == RecordingState::Ready).then_some(seconds * 1000),
-        hls_url: None,
-        dash_url: None,
-        thumbnail_url: None,
+        place: None,
+    }
+}
+
+/// The egress publishes, into a session of this recording.
+pub(super) fn streaming(watchable: Option<bool>, recording: Option<&str>) -> FeedReading {
+    FeedReading {
+        publishing: Some(true),
+        watchable,
+        session: recording.map(|id| Session {
+            id: id.into(),
+            recording_id: Some(id.into()),
+        }),
     }
 }
 
@@ -234,16 +245,27 @@ impl Life {
     }
 
     pub(super) fn poll(&mut self) {
+        self.answer_polls(&["poll_feed", "poll_hosts", "poll_egress"]);
+    }
+
+    /// All but the feed's.
+    pub(super) fn poll_others(&mut self) {
+        self.answer_polls(&["poll_hosts", "poll_egress"]);
+    }
+
+    fn answer_polls(&mut self, polls: &[&'static str]) {
         for _ in 0..20 {
-            let polls = ["poll_feed", "poll_hosts", "poll_egress"];
-            let open = polls.into_iter().find(|name| self.waiting(name).is_some());
-            let Some(open) = open else { return };
+            let open = polls.iter().find(|name| self.waiting(name).is_some());
+            let Some(&open) = open else { return };
             let answer = match open {
-                "poll_feed" => self.feed.map(|live| {
-                    Answer::Feed(FeedReading {
-                        live,
-                        playable: Some(live),
-                        recording_uid: live.then(|| "video".into()),
+                "poll_feed" => self.feed.map(|streams| {
+                    Answer::Feed(match streams {
+                        true => streaming(Some(true), Some("video")),
+                        false => FeedReading {
+                            publishing: Some(false),
+                            watchable: Some(false),
+                            session: None,
+                        },
                     })
                 }),
                 "poll_hosts" => self.seller.map(|present| Answer::Hosts { present }),
@@ -313,10 +335,11 @@ impl Life {
         self.answer(
             "create_ingest",
             Answer::Ingest {
-                uid: "input".into(),
-                hls_url: "https://customer-x.cloudflarestream.com/input/manifest/video.m3u8".into(),
-                dash_url: "https://customer-x.cloudflarestream.com/input/manifest/video.mpd".into(),
-                echo_differs: Vec::new(),
+                id: "input".into(),
+                hls_url: "https://platform.example/input.m3u8".into(),
+                dash_url: Some("https://platform.example/input.mpd".into()),
+                settings_refused: Vec::new(),
+                others: Vec::new(),
             },
         )
     }
@@ -405,8 +428,8 @@ impl Life {
             };
             let answer = match &action.call {
                 Call::StopEgress(_) => Answer::Stopped,
-                Call::DisableIngest { .. } => Answer::Disabled,
-                Call::DeleteIngest { .. } => Answer::Deleted,
+                Call::CloseIngest { .. } => Answer::Closed,
+                Call::RemoveIngest { .. } => Answer::Removed,
                 Call::PollRecordings { .. } => Answer::Recordings(recordings.to_vec()),
                 other => panic!("{other:?}"),
             };

@@ -14,7 +14,7 @@ pub(super) fn stopped(spec: Spec) -> Life {
 pub(super) fn finalizing(spec: Spec) -> Life {
     let mut life = stopped(spec);
     life.answer("stop_egress", Answer::Stopped);
-    life.answer("disable_ingest", Answer::Disabled);
+    life.answer("close_ingest", Answer::Closed);
     assert_eq!(life.phase(), Phase::Finalizing);
     life
 }
@@ -52,7 +52,7 @@ fn the_egress_is_stopped_before_the_ingest_is_disabled() {
         assert!(!life.relay.egress_is_down());
         life.answer("stop_egress", Answer::Stopped);
         assert!(life.relay.egress_is_down());
-        assert_eq!(life.called.last(), Some(&"disable_ingest"));
+        assert_eq!(life.called.last(), Some(&"close_ingest"));
     });
 }
 
@@ -62,10 +62,10 @@ fn a_stop_without_an_answer_does_not_keep_the_ingest_open() {
         let mut life = stopped(spec);
         life.now += secs(5);
         life.handle(Event::Tick);
-        let disable = life.waiting("disable_ingest");
+        let disable = life.waiting("close_ingest");
         assert!(matches!(
             disable,
-            Some(Call::DisableIngest { urgent: true, .. })
+            Some(Call::CloseIngest { urgent: true, .. })
         ));
     });
 }
@@ -76,7 +76,7 @@ fn what_is_not_down_after_30_s_becomes_a_cleanup_job_and_the_relay_goes_on() {
         let mut life = stopped(spec);
         let from = life.now;
         while life.phase() == Phase::Stopping {
-            for call in ["stop_egress", "disable_ingest"] {
+            for call in ["stop_egress", "close_ingest"] {
                 if life.waiting(call).is_some() {
                     life.fail(call, Class::Unavailable, true);
                 }
@@ -100,8 +100,8 @@ fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_clean
     let polled_for_again_after = |spec: Spec| {
         let mut life = stopped(spec);
         life.answer("stop_egress", Answer::NotFound);
-        let disable = life.waiting("disable_ingest");
-        let urgent = matches!(disable, Some(Call::DisableIngest { urgent: true, .. }));
+        let disable = life.waiting("close_ingest");
+        let urgent = matches!(disable, Some(Call::CloseIngest { urgent: true, .. }));
         assert!(urgent, "it may still run");
         let due = life.journal.iter().find_map(|(_, fact)| match fact {
             Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.due),
@@ -127,7 +127,7 @@ fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
         let mut life = stopped(spec);
         life.take_down(&[recording("video", RecordingState::Ready, 40)]);
         assert_eq!(life.phase(), Phase::Ended);
-        assert!(!life.called.contains(&"delete_ingest"));
+        assert!(!life.called.contains(&"remove_ingest"));
     });
 }
 
@@ -139,8 +139,8 @@ fn an_ingest_that_cannot_be_deleted_becomes_a_cleanup_job() {
         Answer::Recordings(vec![recording("video", RecordingState::Ready, 40)]),
     );
     while life.phase() != Phase::Ended {
-        if life.waiting("delete_ingest").is_some() {
-            life.fail("delete_ingest", Class::Unavailable, true);
+        if life.waiting("remove_ingest").is_some() {
+            life.fail("remove_ingest", Class::Unavailable, true);
         }
         life.wait(1);
     }
@@ -168,7 +168,7 @@ fn a_stop_with_refused_credentials_is_retried_for_30_s_before_it_becomes_a_clean
         life.handle(Event::Stop);
         let stopped = life.now;
         while life.phase() == Phase::Stopping {
-            for call in ["stop_egress", "disable_ingest"] {
+            for call in ["stop_egress", "close_ingest"] {
                 if life.waiting(call).is_some() {
                     life.fail(call, Class::Unauthorized, false);
                 }
@@ -194,9 +194,9 @@ fn the_channels_next_relay_may_start_its_egress_when_this_ones_can_be_no_more() 
 fn the_ingest_is_disabled_at_once_when_the_stop_of_the_egress_has_failed() {
     on_both(|spec| {
         let mut life = stopped(spec);
-        assert_eq!(life.waiting("disable_ingest"), None);
+        assert_eq!(life.waiting("close_ingest"), None);
         life.fail("stop_egress", Class::Unavailable, false);
-        assert!(life.waiting("disable_ingest").is_some());
+        assert!(life.waiting("close_ingest").is_some());
     });
 }
 
@@ -206,12 +206,12 @@ fn what_a_vendor_refuses_to_take_down_becomes_a_cleanup_job_at_once() {
         let mut life = stopped(spec);
         life.fail("stop_egress", Class::Rejected, false);
         assert_eq!(life.cleanup_jobs().len(), 1);
-        life.fail("disable_ingest", Class::Rejected, false);
+        life.fail("close_ingest", Class::Rejected, false);
         assert_eq!(life.cleanup_jobs().len(), 2);
         assert_eq!(life.phase(), Phase::Finalizing);
         let recordings = vec![recording("video", RecordingState::Ready, 40)];
         life.answer("poll_recordings", Answer::Recordings(recordings));
-        life.fail("delete_ingest", Class::Rejected, false);
+        life.fail("remove_ingest", Class::Rejected, false);
         assert_eq!(life.cleanup_jobs().len(), 3);
         assert_eq!(life.phase(), Phase::Ended);
     });
@@ -224,7 +224,7 @@ fn an_ingest_is_deleted_in_three_tries_before_that_becomes_a_cleanup_job() {
     life.answer("poll_recordings", Answer::Recordings(recordings));
     for _ in 0..3 {
         assert_eq!(life.phase(), Phase::Finalizing);
-        life.fail("delete_ingest", Class::Unavailable, true);
+        life.fail("remove_ingest", Class::Unavailable, true);
         life.wait(5);
     }
     assert_eq!(life.phase(), Phase::Ended);
@@ -238,7 +238,7 @@ fn a_creation_in_doubt_is_repeated_after_a_stop_and_what_it_created_is_disabled(
     assert_eq!(life.cleanup_jobs(), []);
     life.wait(2);
     life.answer_create();
-    assert!(life.waiting("disable_ingest").is_some());
+    assert!(life.waiting("close_ingest").is_some());
 
     let mut life = Life::begin(push());
     life.fail("create_ingest", Class::Timeout, true);
@@ -322,10 +322,10 @@ fn messages_are_numbered_without_a_gap() {
     let mut life = stopped(push());
     assert_eq!(life.relay.durable().announced, 3);
     life.answer("stop_egress", Answer::Stopped);
-    life.answer("disable_ingest", Answer::Disabled);
+    life.answer("close_ingest", Answer::Closed);
     let recordings = vec![recording("video", RecordingState::Ready, 40)];
     let step = life.answer("poll_recordings", Answer::Recordings(recordings));
     assert_eq!(step.announcements, [(4, Announcement::RecordingReady)]);
-    let step = life.answer("delete_ingest", Answer::Deleted);
+    let step = life.answer("remove_ingest", Answer::Removed);
     assert_eq!(step.announcements, [(5, Announcement::Ended)]);
 }

@@ -26,7 +26,7 @@ fn a_permanent_refusal_ends_a_start_with_its_own_code_and_leaves_nothing() {
             assert_eq!((failure.class, &*failure.message), (class, "words"));
             life.take_down(&[]);
             assert_eq!(life.phase(), Phase::Ended);
-            assert!(life.called.contains(&"delete_ingest"));
+            assert!(life.called.contains(&"remove_ingest"));
             assert_eq!(life.cleanup_jobs(), [], "the start was refused for certain");
             assert_eq!(life.relay.durable().cost, None);
         });
@@ -234,7 +234,7 @@ fn a_start_that_is_refused_while_stopping_leaves_a_cleanup_job_only_if_it_is_in_
             life.handle(Event::Stop);
             life.fail(life.start_call(), Class::Rejected, in_doubt);
             assert_eq!(life.cleanup_jobs().len(), usize::from(in_doubt));
-            assert!(life.waiting("disable_ingest").is_some());
+            assert!(life.waiting("close_ingest").is_some());
         }
     });
 }
@@ -244,7 +244,7 @@ fn a_replacement_in_doubt_whose_repeat_is_refused_is_tried_on_one_more_resource(
     let mut life = Life::without_feed(web());
     life.egress = Some(EgressReading::Exited);
     life.wait(16);
-    life.answer("rotate_keys", Answer::KeysRotated);
+    life.answer("renew_ingest_key", Answer::KeyRenewed);
     life.answer_acquire("second");
     life.fail("start_egress", Class::Timeout, true);
     life.wait(2);

@@ -25,11 +25,7 @@ fn live_is_announced_when_a_buyer_can_press_play_and_not_before() {
 fn streaming_without_a_manifest_is_not_live() {
     let mut life = Life::awaiting(push());
     life.poll();
-    let reading = FeedReading {
-        live: true,
-        playable: Some(false),
-        recording_uid: None,
-    };
+    let reading = streaming(Some(false), None);
     life.now += secs(5);
     life.handle(Event::Tick);
     life.answer("poll_feed", Answer::Feed(reading));
@@ -391,7 +387,7 @@ fn an_ingest_that_two_polls_do_not_find_is_gone_and_nothing_is_left() {
         life.poll();
         wait_without_ingest(&mut life, 7);
         assert_eq!(life.outcome(), Some(OutcomeCode::IngestGone));
-        assert!(life.waiting("disable_ingest").is_none());
+        assert!(life.waiting("close_ingest").is_none());
         life.take_down(&[recording("video", RecordingState::Ready, 10)]);
         assert_eq!(life.phase(), Phase::Ended);
     });

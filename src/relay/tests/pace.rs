@@ -160,16 +160,12 @@ fn after_a_notification_the_manifest_alone_is_polled_every_half_second() {
             panic!("no poll of the feed");
         };
         assert!(manifest_first);
-        life.answer("poll_feed", Answer::NotYetPlayable);
+        life.answer("poll_feed", Answer::NotYetWatchable);
         assert_eq!(life.phase(), Phase::AwaitingLive);
         life.now += secs(1) / 2;
         life.handle(Event::Tick);
     }
-    let reading = FeedReading {
-        live: true,
-        playable: Some(true),
-        recording_uid: None,
-    };
+    let reading = streaming(Some(true), None);
     life.answer("poll_feed", Answer::Feed(reading));
     life.poll();
     assert_eq!(life.phase(), Phase::Live);
@@ -363,6 +359,6 @@ fn an_egress_that_is_not_found_is_polled_again_after_each_wait_of_the_back_off()
         let polls = times(&mut life, "poll_egress", 150);
         let waits: Vec<i64> = polls.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(waits, [5_000, 10_000, 15_000, 30_000, 60_000]);
-        assert!(life.waiting("rotate_keys").is_some());
+        assert!(life.waiting("renew_ingest_key").is_some());
     });
 }

@@ -164,18 +164,14 @@ fn each_recording_in_progress_is_seen_once() {
     life.wait(120);
     for _ in 0..2 {
         until_open(&mut life, "poll_feed");
-        let reading = FeedReading {
-            live: true,
-            playable: None,
-            recording_uid: Some("after a break".into()),
-        };
+        let reading = streaming(None, Some("after a break"));
         life.answer("poll_feed", Answer::Feed(reading));
         life.poll();
     }
     let recordings = &life.relay.durable().recordings;
-    let uids: Vec<&str> = recordings.iter().map(|r| &*r.uid).collect();
+    let uids: Vec<&str> = recordings.iter().map(|r| &*r.id).collect();
     assert_eq!(uids, ["video", "after a break"]);
-    assert_eq!(count(&life, "recording_seen"), 2);
+    assert_eq!(count(&life, "session_seen"), 2);
 }
 
 #[test]
@@ -250,7 +246,7 @@ fn an_egress_that_is_not_found_before_the_relay_is_live_is_replaced_after_the_ba
         let mut life = Life::awaiting(spec);
         life.egress = Some(EgressReading::NotFound);
         let from = life.now;
-        while life.waiting("rotate_keys").is_none() {
+        while life.waiting("renew_ingest_key").is_none() {
             life.wait(1);
         }
         assert!((125..=127).contains(&life.since(from).num_seconds()));

@@ -20,7 +20,7 @@ fn one_recording_is_found_announced_and_charged() {
             "poll_recordings",
             Answer::Recordings(vec![recording("video", RecordingState::Ready, 1830)]),
         );
-        life.answer("delete_ingest", Answer::Deleted);
+        life.answer("remove_ingest", Answer::Removed);
         assert_eq!(life.phase(), Phase::Ended);
         let cost = life.relay.durable().cost.unwrap();
         assert_eq!(
@@ -48,7 +48,7 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
     life.wait(10);
     life.handle(Event::Stop);
     life.answer("stop_egress", Answer::Stopped);
-    life.answer("disable_ingest", Answer::Disabled);
+    life.answer("close_ingest", Answer::Closed);
     let poll = life.waiting("poll_recordings");
     assert!(
         matches!(poll, Some(Call::PollRecordings { thorough: true, .. })),
@@ -59,17 +59,17 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
         recording("other", RecordingState::Ready, 50),
     ];
     life.answer("poll_recordings", Answer::Recordings(recordings));
-    life.answer("delete_ingest", Answer::Deleted);
+    life.answer("remove_ingest", Answer::Removed);
     let durable = life.relay.durable();
-    assert_eq!(durable.main_recording().unwrap().uid, "other");
+    assert_eq!(durable.main_recording().unwrap().id, "other");
     assert_eq!(durable.cost.unwrap().duration_seconds, 90);
 }
 
 /// A ready recording of unknown duration.
-fn of_unknown_length(uid: &str) -> Recording {
+fn of_unknown_length(id: &str) -> Recording {
     Recording {
         duration_ms: None,
-        ..recording(uid, RecordingState::Ready, 0)
+        ..recording(id, RecordingState::Ready, 0)
     }
 }
 
@@ -86,7 +86,7 @@ fn a_ready_recording_of_unknown_length_is_waited_for_and_announced_once() {
         life.wait(20);
         let both = vec![known, recording("other", RecordingState::Ready, 1820)];
         life.answer("poll_recordings", Answer::Recordings(both));
-        life.answer("delete_ingest", Answer::Deleted);
+        life.answer("remove_ingest", Answer::Removed);
         let cost = life.relay.durable().cost.unwrap();
         assert_eq!(
             (cost.source, cost.duration_seconds),
@@ -127,13 +127,13 @@ fn a_duration_that_stays_unknown_is_charged_as_observed_if_that_is_more() {
                 recording("video", RecordingState::Ready, known),
                 open.clone(),
             ];
-            while life.waiting("delete_ingest").is_none() {
+            while life.waiting("remove_ingest").is_none() {
                 if life.waiting("poll_recordings").is_some() {
                     life.answer("poll_recordings", Answer::Recordings(recordings.to_vec()));
                 }
                 life.wait(1);
             }
-            life.answer("delete_ingest", Answer::Deleted);
+            life.answer("remove_ingest", Answer::Removed);
             let durable = life.relay.durable();
             let observed = durable.live_seconds(life.now);
             assert!((60..90).contains(&observed), "{observed}");
@@ -153,7 +153,7 @@ fn a_missing_recording_is_announced_searched_for_later_and_charged_as_observed()
     on_both(|spec| {
         let mut life = finalizing(spec);
         let mut polls = 0;
-        while life.waiting("delete_ingest").is_none() {
+        while life.waiting("remove_ingest").is_none() {
             if life.waiting("poll_recordings").is_some() {
                 life.answer("poll_recordings", Answer::Recordings(Vec::new()));
                 polls += 1;
@@ -165,7 +165,7 @@ fn a_missing_recording_is_announced_searched_for_later_and_charged_as_observed()
             life.cleanup_jobs()[..],
             [Cleanup::FindRecordings { .. }]
         ));
-        life.answer("delete_ingest", Answer::Deleted);
+        life.answer("remove_ingest", Answer::Removed);
         assert_eq!(
             life.announced[3..],
             [Announcement::RecordingMissing, Announcement::Ended]
@@ -197,7 +197,7 @@ fn recording_timeout_counts_from_the_first_answered_poll() {
     life.wait(20);
     life.answer("poll_recordings", Answer::Recordings(Vec::new()));
     let first = life.now;
-    while life.waiting("delete_ingest").is_none() {
+    while life.waiting("remove_ingest").is_none() {
         if life.waiting("poll_recordings").is_some() {
             life.answer("poll_recordings", Answer::Recordings(Vec::new()));
         }
@@ -314,7 +314,7 @@ fn a_relay_without_recordings_does_not_wait_for_one() {
         let mut life = finalizing(spec);
         let step = life.answer("poll_recordings", Answer::Recordings(Vec::new()));
         assert!(step.must_be_stored());
-        assert!(life.waiting("delete_ingest").is_some());
+        assert!(life.waiting("remove_ingest").is_some());
     });
 }
 
@@ -329,15 +329,11 @@ fn the_ingests_own_list_is_requested_only_if_a_recording_may_be_missing() {
     let take_down = |life: &mut Life| {
         life.handle(Event::Stop);
         life.answer("stop_egress", Answer::Stopped);
-        life.answer("disable_ingest", Answer::Disabled);
+        life.answer("close_ingest", Answer::Closed);
     };
     for playable in [true, false] {
         let mut life = Life::awaiting(push());
-        let reading = FeedReading {
-            live: true,
-            playable: Some(playable),
-            recording_uid: (!playable).then(|| "video".into()),
-        };
+        let reading = streaming(Some(playable), (!playable).then_some("video"));
         life.answer("poll_feed", Answer::Feed(reading));
         life.poll();
         assert_eq!(life.phase() == Phase::Live, playable);
@@ -351,11 +347,7 @@ fn a_relay_has_a_cost_if_it_was_live_or_left_a_recording() {
     let mut spec = push();
     spec.timing.recording_timeout = secs(40);
     let mut life = Life::awaiting(spec);
-    let reading = FeedReading {
-        live: true,
-        playable: Some(true),
-        recording_uid: None,
-    };
+    let reading = streaming(Some(true), None);
     life.answer("poll_feed", Answer::Feed(reading));
     life.poll();
     life.now += secs(1);

@@ -81,11 +81,7 @@ fn the_feeds_answer_does_not_decide_that_the_seller_has_left() {
         life.now = life.relay.wake_at(life.now).unwrap();
         life.handle(Event::Tick);
     }
-    let reading = FeedReading {
-        live: true,
-        playable: Some(true),
-        recording_uid: None,
-    };
+    let reading = streaming(Some(true), None);
     life.answer("poll_feed", Answer::Feed(reading));
     assert_eq!(
         life.phase(),
@@ -139,16 +135,16 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
             assert_eq!(life.called, ["stop_egress"]);
             life.answer("stop_egress", Answer::Stopped);
             life.crash(10);
-            assert_eq!(life.called, ["disable_ingest"]);
-            life.answer("disable_ingest", Answer::Disabled);
+            assert_eq!(life.called, ["close_ingest"]);
+            life.answer("close_ingest", Answer::Closed);
             life.crash(10);
             assert_eq!(life.phase(), Phase::Finalizing);
             life.wait(20);
             let recordings = vec![recording("video", RecordingState::Ready, 30)];
             life.answer("poll_recordings", Answer::Recordings(recordings));
             life.crash(10);
-            assert_eq!(life.called, ["delete_ingest"]);
-            life.answer("delete_ingest", Answer::NotFound);
+            assert_eq!(life.called, ["remove_ingest"]);
+            life.answer("remove_ingest", Answer::NotFound);
             assert_eq!(life.phase(), Phase::Ended);
         });
     }
@@ -161,8 +157,8 @@ fn a_replacement_resumes_after_a_crash_and_rotates_the_keys_first() {
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
         life.crash(5);
-        assert_eq!(life.called, ["rotate_keys"]);
-        life.answer("rotate_keys", Answer::KeysRotated);
+        assert_eq!(life.called, ["renew_ingest_key"]);
+        life.answer("renew_ingest_key", Answer::KeyRenewed);
         life.accept("second");
         assert_eq!(life.relay.durable().egress.as_ref().unwrap().attempt, 2);
     });
@@ -213,5 +209,5 @@ fn an_ingest_that_an_open_intent_may_have_created_is_looked_for_after_a_stop() {
     assert_eq!(life.phase(), Phase::Stopping);
     life.wait(2);
     life.answer_create();
-    assert!(life.waiting("disable_ingest").is_some());
+    assert!(life.waiting("close_ingest").is_some());
 }

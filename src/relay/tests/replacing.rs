@@ -5,7 +5,7 @@ use crate::relay::*;
 
 /// Answers the calls of a replacement, up to the start.
 fn replace(life: &mut Life, id: &str) {
-    life.answer("rotate_keys", Answer::KeysRotated);
+    life.answer("renew_ingest_key", Answer::KeyRenewed);
     life.accept(id);
 }
 
@@ -36,7 +36,7 @@ fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_new_keys() {
         life.answer("stop_egress", Answer::Stopped);
         assert_eq!(
             life.called,
-            ["rotate_keys"],
+            ["renew_ingest_key"],
             "nothing starts on the old keys"
         );
         replace(&mut life, "second");
@@ -45,7 +45,7 @@ fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_new_keys() {
         assert_eq!(life.phase(), Phase::Live);
         let durable = life.relay.durable();
         assert_eq!(
-            (durable.replacements, durable.ingest.uid.as_deref()),
+            (durable.replacements, durable.ingest.id.as_deref()),
             (1, Some("input"))
         );
         assert_eq!(durable.egress.as_ref().unwrap().attempt, 2);
@@ -60,7 +60,7 @@ fn an_egress_that_is_not_found_is_replaced_only_after_the_whole_back_off() {
         life.feed = Some(false);
         life.handle(Event::Hint(Hint::FeedDisconnected));
         let from = life.now;
-        while life.waiting("rotate_keys").is_none() {
+        while life.waiting("renew_ingest_key").is_none() {
             life.wait(1);
         }
         assert!(
@@ -127,7 +127,7 @@ fn an_egress_that_has_exited_is_replaced_at_once() {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        assert!(life.waiting("rotate_keys").is_some());
+        assert!(life.waiting("renew_ingest_key").is_some());
         assert_eq!(life.cleanup_jobs(), []);
     });
 }
@@ -139,9 +139,9 @@ fn an_egress_that_has_failed_is_stopped_before_another_starts() {
         life.egress = Some(EgressReading::Failed);
         life.wait(16);
         assert!(life.waiting("stop_egress").is_some());
-        assert!(life.waiting("rotate_keys").is_none());
+        assert!(life.waiting("renew_ingest_key").is_none());
         life.answer("stop_egress", Answer::Stopped);
-        assert!(life.waiting("rotate_keys").is_some());
+        assert!(life.waiting("renew_ingest_key").is_some());
     });
 }
 
@@ -161,8 +161,8 @@ fn refused_credentials_end_a_relay_on_air_only_at_a_deadline() {
         };
         refused(&mut life, "stop_egress");
         life.answer("stop_egress", Answer::Stopped);
-        refused(&mut life, "rotate_keys");
-        life.answer("rotate_keys", Answer::KeysRotated);
+        refused(&mut life, "renew_ingest_key");
+        life.answer("renew_ingest_key", Answer::KeyRenewed);
         if life.is_web() {
             refused(&mut life, "acquire");
             life.answer_acquire("resource");
@@ -184,8 +184,8 @@ fn refused_credentials_end_a_relay_on_air_only_at_a_deadline() {
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
         while life.phase() == Phase::Interrupted {
-            if life.waiting("rotate_keys").is_some() {
-                life.fail("rotate_keys", Class::Unauthorized, false);
+            if life.waiting("renew_ingest_key").is_some() {
+                life.fail("renew_ingest_key", Class::Unauthorized, false);
             }
             life.wait(1);
         }
@@ -205,9 +205,9 @@ fn an_exhausted_quota_ends_a_relay_on_air_only_at_a_deadline() {
         life.fail("stop_egress", Class::Quota, false);
         life.wait(8);
         life.answer("stop_egress", Answer::Stopped);
-        life.fail("rotate_keys", Class::Quota, false);
+        life.fail("renew_ingest_key", Class::Quota, false);
         life.wait(8);
-        life.answer("rotate_keys", Answer::KeysRotated);
+        life.answer("renew_ingest_key", Answer::KeyRenewed);
         if life.is_web() {
             life.fail("acquire", Class::Quota, false);
             life.wait(8);
@@ -231,8 +231,8 @@ fn two_egresses_are_replaced_and_the_third_loss_ends_the_relay() {
         }
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        let disable = life.waiting("disable_ingest");
-        let calm = matches!(disable, Some(Call::DisableIngest { urgent: false, .. }));
+        let disable = life.waiting("close_ingest");
+        let calm = matches!(disable, Some(Call::CloseIngest { urgent: false, .. }));
         assert!(calm, "it is proved gone");
         assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
         assert_eq!(life.detail().egress.as_deref(), Some("exited"));
@@ -291,7 +291,7 @@ fn an_ingest_that_is_gone_when_its_keys_are_rotated_ends_the_relay() {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        life.answer("rotate_keys", Answer::NotFound);
+        life.answer("renew_ingest_key", Answer::NotFound);
         assert_eq!(life.outcome(), Some(OutcomeCode::IngestGone));
         life.take_down(&[recording("video", RecordingState::Ready, 20)]);
         assert_eq!(life.phase(), Phase::Ended);
@@ -306,9 +306,9 @@ fn an_ingest_found_gone_after_a_stop_does_not_change_the_outcome() {
         life.wait(16);
         life.handle(Event::Stop);
         if failed {
-            life.fail("rotate_keys", Class::NotFound, false);
+            life.fail("renew_ingest_key", Class::NotFound, false);
         } else {
-            life.answer("rotate_keys", Answer::NotFound);
+            life.answer("renew_ingest_key", Answer::NotFound);
         }
         assert_eq!(life.outcome(), Some(OutcomeCode::StoppedByRequest));
         assert_eq!(life.phase(), Phase::Finalizing);
@@ -345,8 +345,8 @@ fn an_egress_that_may_still_run_has_its_ingest_disabled_urgently() {
     life.egress = Some(EgressReading::NotFound);
     life.wait(150);
     assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
-    let disable = life.waiting("disable_ingest");
-    let urgent = matches!(disable, Some(Call::DisableIngest { urgent: true, .. }));
+    let disable = life.waiting("close_ingest");
+    let urgent = matches!(disable, Some(Call::CloseIngest { urgent: true, .. }));
     assert!(urgent, "it may come back");
 }
 
@@ -355,7 +355,7 @@ fn replacing(spec: Spec) -> Life {
     let mut life = Life::without_feed(spec);
     life.egress = Some(EgressReading::Exited);
     life.wait(16);
-    assert!(life.waiting("rotate_keys").is_some());
+    assert!(life.waiting("renew_ingest_key").is_some());
     life
 }
 
@@ -367,15 +367,15 @@ fn a_rejected_call_does_not_end_a_relay_on_air_at_once() {
             Backend::MediaPush { .. } => &["create_converter"],
         };
         let mut life = replacing(spec);
-        for refused in ["rotate_keys"].iter().chain(start) {
+        for refused in ["renew_ingest_key"].iter().chain(start) {
             if *refused == "start_egress" {
                 life.answer_acquire("resource-second");
             }
             life.fail(refused, Class::Rejected, false);
             assert_eq!(life.phase(), Phase::Interrupted, "{refused}");
             life.wait(2);
-            if *refused == "rotate_keys" {
-                life.answer("rotate_keys", Answer::KeysRotated);
+            if *refused == "renew_ingest_key" {
+                life.answer("renew_ingest_key", Answer::KeyRenewed);
             }
         }
         life.accept("second");
@@ -392,9 +392,9 @@ fn a_call_that_is_always_rejected_ends_a_relay_on_air_at_feed_timeout() {
         let from = life.relay.durable().feed_patience_from.unwrap();
         let mut tries = 0;
         while life.outcome().is_none() {
-            if life.waiting("rotate_keys").is_some() {
+            if life.waiting("renew_ingest_key").is_some() {
                 tries += 1;
-                life.fail("rotate_keys", Class::Rejected, false);
+                life.fail("renew_ingest_key", Class::Rejected, false);
             }
             life.wait(1);
         }

@@ -83,7 +83,7 @@ fn a_stop_for_a_replacement_that_finds_no_egress_is_repeated_for_the_whole_back_
             life.wait(1);
         }
         let from = life.now;
-        while life.waiting("rotate_keys").is_none() {
+        while life.waiting("renew_ingest_key").is_none() {
             if life.waiting("stop_egress").is_some() {
                 life.answer("stop_egress", Answer::NotFound);
             }
@@ -112,6 +112,6 @@ fn an_ingest_that_cannot_be_found_to_rotate_its_keys_ends_the_relay() {
     let mut life = Life::without_feed(push());
     life.egress = Some(EgressReading::Exited);
     life.wait(16);
-    life.fail("rotate_keys", Class::NotFound, false);
+    life.fail("renew_ingest_key", Class::NotFound, false);
     assert_eq!(life.outcome(), Some(OutcomeCode::IngestGone));
 }

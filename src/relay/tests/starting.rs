@@ -195,8 +195,8 @@ fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_disabled
     ));
     assert!(
         matches!(
-            life.waiting("disable_ingest"),
-            Some(Call::DisableIngest { urgent: true, .. })
+            life.waiting("close_ingest"),
+            Some(Call::CloseIngest { urgent: true, .. })
         ),
         "at once: nothing else stops it"
     );
@@ -290,7 +290,7 @@ fn a_stop_before_anything_exists_cancels_and_leaves_nothing() {
         life.answer_create();
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
-        assert!(life.called.contains(&"delete_ingest"));
+        assert!(life.called.contains(&"remove_ingest"));
         assert!(!life.called.contains(&life.start_call()));
     });
 }
@@ -388,8 +388,8 @@ fn the_cleanup_job_of_a_session_whose_resource_is_in_doubt_names_every_possible_
         if life.waiting("start_egress").is_some() {
             life.fail("start_egress", Class::Unavailable, false);
         }
-        if life.waiting("disable_ingest").is_some() {
-            life.answer("disable_ingest", Answer::Disabled);
+        if life.waiting("close_ingest").is_some() {
+            life.answer("close_ingest", Answer::Closed);
         }
         life.wait(1);
     }

@@ -35,14 +35,14 @@ impl Model {
     #[must_use]
     pub fn of(recording: &Recording, durable: &Durable, now: DateTime<Utc>) -> Self {
         Self {
-            id: recording.uid.clone(),
+            id: recording.id.clone(),
             relay_id: durable.spec.relay_id.into(),
             channel_id: durable.spec.channel_id,
             state: recording.state.into(),
             duration_seconds: recording.duration_ms.map(seconds),
-            hls_url: recording.hls_url.clone(),
-            dash_url: recording.dash_url.clone(),
-            thumbnail_url: recording.thumbnail_url.clone(),
+            hls_url: recording.hls_url().map(str::to_owned),
+            dash_url: recording.dash_url().map(str::to_owned),
+            thumbnail_url: recording.thumbnail_url().map(str::to_owned),
             created_at: now,
             ready_at: (recording.state == RecordingState::Ready).then_some(now),
         }

@@ -98,7 +98,7 @@ impl Model {
             relay_status: durable.relay_status().into(),
             backend: BackendKind::from(&spec.backend).into(),
             region,
-            ingest_id: durable.ingest.uid.clone(),
+            ingest_id: durable.ingest.id.clone(),
             agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
             agora_recording_cname: cname,
             agora_recording_uid: egress

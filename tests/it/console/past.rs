@@ -67,7 +67,7 @@ pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
         relay.started_at = Some(since);
         relay.live_at = Some(since);
         relay.ingest.stage = IngestStage::Ready;
-        relay.ingest.uid = Some(format!("{number:032x}"));
+        relay.ingest.id = Some(format!("{number:032x}"));
         relay.ingest.hls_url = Some("https://example.com/x/manifest/video.m3u8".into());
         relay.egress = Some(Egress {
             attempt: 1,

@@ -58,12 +58,12 @@ impl Mutant {
             (Self::CreateWithoutKey, Call::CreateIngest { attempt }) if again => {
                 Some(vendors.create_input(*attempt, "x", now))
             }
-            (Self::ReplaceWithoutRotating, Call::RotateKeys { .. }) => {
-                Some(Ok(Answer::KeysRotated))
+            (Self::ReplaceWithoutRotating, Call::RenewIngestKey { .. }) => {
+                Some(Ok(Answer::KeyRenewed))
             }
             (Self::StopForgetsEgress, Call::StopEgress(_)) => Some(Ok(Answer::Stopped)),
-            (Self::DisableForgotten, Call::DisableIngest { .. }) => Some(Ok(Answer::Disabled)),
-            (Self::DeleteForgotten, Call::DeleteIngest { .. }) => Some(Ok(Answer::Deleted)),
+            (Self::DisableForgotten, Call::CloseIngest { .. }) => Some(Ok(Answer::Closed)),
+            (Self::DeleteForgotten, Call::RemoveIngest { .. }) => Some(Ok(Answer::Removed)),
             _ => None,
         }
     }

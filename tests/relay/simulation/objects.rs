@@ -7,7 +7,7 @@ pub type Ms = u64;
 
 #[derive(Debug)]
 pub struct Input {
-    pub uid: String,
+    pub id: String,
     pub tag: String,
     pub key: u32,
     pub enabled: bool,
@@ -20,7 +20,7 @@ pub struct Input {
 /// A recording as Cloudflare makes it.
 #[derive(Debug)]
 pub struct Recorded {
-    pub uid: String,
+    pub id: String,
     pub streamed: Ms,
     pub gap_since: Option<Ms>,
     pub closed: Option<Ms>,
@@ -104,12 +104,11 @@ impl Recorded {
             (true, true) => RecordingState::Failed,
         };
         Recording {
-            uid: self.uid.clone(),
+            id: self.id.clone(),
             state,
+            is_final: state == RecordingState::Ready,
             duration_ms: (state == RecordingState::Ready).then_some(self.streamed),
-            hls_url: None,
-            dash_url: None,
-            thumbnail_url: None,
+            place: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use relaykeeper::relay::{
     Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, Hint, Recording,
-    RecordingState, Spec,
+    RecordingState, Session, Spec,
 };
 
 use super::dice::Dice;
@@ -142,24 +142,24 @@ impl Vendors {
                 };
                 Ok(Answer::ConverterRunning { converter_id })
             }
-            Call::RotateKeys { ingest } => Ok(match self.input(ingest) {
+            Call::RenewIngestKey { ingest } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.key += 1;
-                    Answer::KeysRotated
+                    Answer::KeyRenewed
                 }
                 _ => Answer::NotFound,
             }),
-            Call::DisableIngest { ingest, .. } => Ok(match self.input(ingest) {
+            Call::CloseIngest { ingest, .. } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.enabled = false;
-                    Answer::Disabled
+                    Answer::Closed
                 }
                 _ => Answer::NotFound,
             }),
-            Call::DeleteIngest { ingest } => Ok(match self.input(ingest) {
+            Call::RemoveIngest { ingest } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.deleted = true;
-                    Answer::Deleted
+                    Answer::Removed
                 }
                 _ => Answer::NotFound,
             }),
@@ -190,8 +190,8 @@ impl Vendors {
                     return Ok(Answer::NotFound);
                 }
                 let reading = self.feed(ingest, *probe_manifest, now);
-                Ok(match *manifest_first && reading.playable != Some(true) {
-                    true => Answer::NotYetPlayable,
+                Ok(match *manifest_first && reading.watchable != Some(true) {
+                    true => Answer::NotYetWatchable,
                     false => Answer::Feed(reading),
                 })
             }
@@ -207,8 +207,8 @@ impl Vendors {
         answer
     }
 
-    pub fn input(&mut self, uid: &str) -> Option<&mut Input> {
-        self.inputs.iter_mut().find(|input| input.uid == uid)
+    pub fn input(&mut self, id: &str) -> Option<&mut Input> {
+        self.inputs.iter_mut().find(|input| input.id == id)
     }
 
     pub fn input_by_tag(&self, tag: &str) -> Option<usize> {
@@ -219,10 +219,11 @@ impl Vendors {
 
     fn ingest_answer(&self, input: usize) -> Answer {
         Answer::Ingest {
-            uid: self.inputs[input].uid.clone(),
+            id: self.inputs[input].id.clone(),
             hls_url: String::new(),
-            dash_url: String::new(),
-            echo_differs: Vec::new(),
+            dash_url: None,
+            others: Vec::new(),
+            settings_refused: Vec::new(),
         }
     }
 
@@ -240,7 +241,7 @@ impl Vendors {
         }
         let number = self.number();
         self.inputs.push(Input {
-            uid: format!("in{number}"),
+            id: format!("in{number}"),
             tag,
             key: 1,
             enabled: true,
@@ -302,7 +303,7 @@ impl Vendors {
         let input = self
             .inputs
             .iter()
-            .position(|input| input.uid == ingest)
+            .position(|input| input.id == ingest)
             .unwrap();
         let limit = match &self.spec.backend {
             Backend::CloudRecording {
@@ -433,28 +434,30 @@ impl Vendors {
 
     fn feed(&mut self, ingest: &str, probe: bool, now: Ms) -> FeedReading {
         let lag = self.dice.between(0, 4_000);
-        let Some(input) = self.inputs.iter().find(|input| input.uid == ingest) else {
+        let Some(input) = self.inputs.iter().find(|input| input.id == ingest) else {
             return FeedReading {
-                live: false,
-                playable: None,
-                recording_uid: None,
+                publishing: Some(false),
+                ..FeedReading::default()
             };
         };
         let live = input.streaming_since.is_some();
         let playable = input.streaming_since.is_some_and(|at| at + lag <= now);
         FeedReading {
-            live,
-            playable: probe.then_some(playable),
-            recording_uid: input
+            publishing: Some(live),
+            watchable: probe.then_some(playable),
+            session: input
                 .recordings
                 .last()
                 .filter(|_| live)
-                .map(|recording| recording.uid.clone()),
+                .map(|recording| Session {
+                    id: recording.id.clone(),
+                    recording_id: Some(recording.id.clone()),
+                }),
         }
     }
 
     fn recordings(&mut self, ingest: &str, thorough: bool, now: Ms) -> Vec<Recording> {
-        let Some(input) = self.inputs.iter().find(|input| input.uid == ingest) else {
+        let Some(input) = self.inputs.iter().find(|input| input.id == ingest) else {
             return Vec::new();
         };
         input
@@ -512,9 +515,9 @@ impl Vendors {
                     match input.recordings.last_mut().filter(|v| v.closed.is_none()) {
                         Some(recording) => recording.gap_since = None,
                         None => {
-                            let uid = format!("{}v{}", input.uid, input.recordings.len());
+                            let id = format!("{}v{}", input.id, input.recordings.len());
                             input.recordings.push(Recorded {
-                                uid,
+                                id,
                                 streamed: 0,
                                 gap_since: None,
                                 closed: None,

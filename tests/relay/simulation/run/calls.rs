@@ -153,7 +153,7 @@ impl Run {
             vendors.task(egress).map(|at| vendors.tasks[at].attempt)
         };
         let (attempt, silent) = match (call, result) {
-            (Call::RotateKeys { .. }, Ok(Answer::KeysRotated)) => {
+            (Call::RenewIngestKey { .. }, Ok(Answer::KeyRenewed)) => {
                 self.key = None;
                 return;
             }

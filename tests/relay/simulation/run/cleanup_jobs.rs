@@ -151,26 +151,23 @@ impl Run {
                 }
                 true
             }
-            Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => input_gone(
+            Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => input_gone(
                 &mut self.vendors,
-                Call::DisableIngest {
-                    ingest: uid.clone(),
+                Call::CloseIngest {
+                    ingest: id.clone(),
                     urgent: true,
                 },
             ),
-            Cleanup::DeleteIngest { uid } => input_gone(
-                &mut self.vendors,
-                Call::DeleteIngest {
-                    ingest: uid.clone(),
-                },
-            ),
-            Cleanup::DeleteRecording { uid } => {
+            Cleanup::DeleteIngest { id } => {
+                input_gone(&mut self.vendors, Call::RemoveIngest { ingest: id.clone() })
+            }
+            Cleanup::DeleteRecording { id } => {
                 let mut recordings = self
                     .vendors
                     .inputs
                     .iter_mut()
                     .flat_map(|i| &mut i.recordings);
-                match recordings.find(|recording| recording.uid == *uid) {
+                match recordings.find(|recording| recording.id == *id) {
                     // A recording in progress cannot be deleted.
                     Some(recording) if recording.closed.is_none() => {
                         self.cleanup_jobs[at].due = now + 60_000;

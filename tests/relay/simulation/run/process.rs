@@ -108,7 +108,7 @@ impl Run {
         for fact in step.facts.drain(..) {
             match &fact {
                 Fact::CleanupAdded { cleanup_job } => self.defer((**cleanup_job).clone()),
-                Fact::IngestReady { .. } | Fact::KeysRotated => {}
+                Fact::IngestReady { .. } | Fact::KeyRenewed => {}
                 Fact::Ended { cost } => self.check_cost(cost.is_some())?,
                 _ => {}
             }

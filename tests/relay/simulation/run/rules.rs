@@ -14,13 +14,13 @@ impl Run {
                 .vendors
                 .tasks
                 .iter()
-                .filter(|t| self.vendors.inputs[t.input].uid == input.uid)
+                .filter(|t| self.vendors.inputs[t.input].id == input.id)
                 .filter(|t| t.may_publish(input, self.now))
                 .count();
             if publishers > 1 {
                 return Err(format!(
                     "{publishers} egresses can publish into {}",
-                    input.uid
+                    input.id
                 ));
             }
         }
@@ -50,7 +50,7 @@ impl Run {
                 return Err(format!("egress {} is unowned", task.sid));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
-                let safe = durable.is_some_and(|d| !d.phase.is_watched() || d.ingest.keys_stale);
+                let safe = durable.is_some_and(|d| !d.phase.is_watched() || d.ingest.key_stale);
                 if !safe {
                     return Err(format!("given up, {} can publish", task.sid));
                 }
@@ -60,7 +60,7 @@ impl Run {
             let in_cleanup = |kinds: fn(&Cleanup) -> bool| {
                 self.cleanup_jobs.iter().any(|open| {
                     let target = open.cleanup_job.cleanup.target();
-                    kinds(&open.cleanup_job.cleanup) && (target == input.uid || target == input.tag)
+                    kinds(&open.cleanup_job.cleanup) && (target == input.id || target == input.tag)
                 })
             };
             let deletion = in_cleanup(|o| {
@@ -74,13 +74,13 @@ impl Run {
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
             let kept = !ended || self.spec.keep_ingest;
             if !(deletion || ours.is_some() && kept) {
-                return Err(format!("ingest {} is unowned", input.uid));
+                return Err(format!("ingest {} is unowned", input.id));
             }
             let disabled = ours.is_some_and(|durable| {
-                durable.ingest.stage == relaykeeper::relay::IngestStage::Disabled
+                durable.ingest.stage == relaykeeper::relay::IngestStage::Closed
             });
             if disabled && input.enabled && !disabling {
-                return Err(format!("ingest {} is not disabled", input.uid));
+                return Err(format!("ingest {} is not disabled", input.id));
             }
         }
         if let Some(durable) = durable
@@ -195,11 +195,11 @@ impl Run {
     /// publishing. A second egress must not start while the first may publish: it has exited, was stopped, or answered
     /// 404 for the whole back-off.
     pub(super) fn check_before(&mut self, call: &Call) -> Result<(), String> {
-        if let Call::DisableIngest {
+        if let Call::CloseIngest {
             ingest,
             urgent: false,
         } = call
-            && let Some(input) = self.vendors.inputs.iter().find(|i| i.uid == *ingest)
+            && let Some(input) = self.vendors.inputs.iter().find(|i| i.id == *ingest)
         {
             let now = self.now;
             let runs = |task: &&Task| task.may_publish(input, now);

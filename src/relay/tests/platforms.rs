@@ -1,0 +1,428 @@
+//! Relays on platforms that promise less.
+
+use super::driver::*;
+use crate::relay::*;
+
+/// On both backends, with one promise less.
+fn without(change: impl Fn(&mut Capabilities), promise: impl Fn(Spec)) {
+    on_both(|mut spec| {
+        change(&mut spec.capabilities);
+        promise(spec);
+    });
+}
+
+fn no_key(capabilities: &mut Capabilities) {
+    capabilities.create_repeat = CreateRepeat::LookUp;
+}
+
+fn no_renewal(capabilities: &mut Capabilities) {
+    capabilities.renews_key = false;
+}
+
+fn ingest(others: &[&str]) -> Answer {
+    Answer::Ingest {
+        id: "oldest".into(),
+        hls_url: "https://platform.example/oldest.m3u8".into(),
+        dash_url: None,
+        settings_refused: Vec::new(),
+        others: others.iter().map(|id| (*id).into()).collect(),
+    }
+}
+
+fn until_waiting(life: &mut Life, call: &str) {
+    for _ in 0..1_000 {
+        if life.waiting(call).is_some() {
+            return;
+        }
+        life.wait(1);
+    }
+    panic!("no {call}, but {:?}", life.open);
+}
+
+#[test]
+fn without_a_key_a_creation_without_an_answer_is_looked_up_before_another_is_made() {
+    without(no_key, |spec| {
+        let first_tag = spec.tag(1).to_string();
+        let mut life = Life::begin(spec);
+        life.fail("create_ingest", Class::Timeout, true);
+        until_waiting(&mut life, "find_ingest");
+        assert!(life.waiting("create_ingest").is_none());
+        life.fail("find_ingest", Class::Unavailable, false);
+        until_waiting(&mut life, "find_ingest");
+        life.answer("find_ingest", Answer::NotFound);
+        assert_eq!(
+            life.waiting("create_ingest"),
+            Some(&Call::CreateIngest { attempt: 2 })
+        );
+        let searched_again = Cleanup::FindIngest { tag: first_tag };
+        assert_eq!(life.cleanup_jobs(), [searched_again], "a list may lag");
+        life.answer_create();
+        assert_eq!(life.relay.durable().ingest.stage, IngestStage::Ready);
+    });
+}
+
+#[test]
+fn without_a_key_a_creation_that_was_certainly_refused_is_repeated_at_once() {
+    without(no_key, |spec| {
+        let mut life = Life::begin(spec);
+        life.fail("create_ingest", Class::Unavailable, false);
+        until_waiting(&mut life, "create_ingest");
+        assert_eq!(
+            life.waiting("create_ingest"),
+            Some(&Call::CreateIngest { attempt: 1 })
+        );
+    });
+}
+
+#[test]
+fn without_a_key_a_creation_is_looked_up_after_a_crash() {
+    without(no_key, |spec| {
+        let mut life = Life::begin(spec);
+        life.crash(5);
+        assert!(life.waiting("find_ingest").is_some());
+        assert!(life.waiting("create_ingest").is_none());
+    });
+}
+
+#[test]
+fn of_several_ingests_with_a_tag_the_oldest_is_kept_and_the_others_are_removed() {
+    without(no_key, |spec| {
+        let mut life = Life::begin(spec);
+        life.fail("create_ingest", Class::Timeout, true);
+        until_waiting(&mut life, "find_ingest");
+        life.answer("find_ingest", ingest(&["younger", "youngest"]));
+        let removed = ["younger", "youngest"].map(|id| Cleanup::DeleteIngest { id: id.into() });
+        assert_eq!(life.cleanup_jobs(), removed);
+        let kept = &life.relay.durable().ingest;
+        assert_eq!(
+            (kept.stage, kept.id.as_deref()),
+            (IngestStage::Ready, Some("oldest"))
+        );
+    });
+}
+
+#[test]
+fn without_a_key_a_stop_looks_a_creation_in_doubt_up_and_leaves_another_search() {
+    without(no_key, |spec| {
+        let tag = spec.tag(1).to_string();
+        let mut life = Life::begin(spec);
+        life.fail("create_ingest", Class::Timeout, true);
+        life.handle(Event::Stop);
+        until_waiting(&mut life, "find_ingest");
+        life.answer("find_ingest", Answer::NotFound);
+        assert_eq!(life.cleanup_jobs(), [Cleanup::FindIngest { tag }]);
+        assert_eq!(
+            life.relay.durable().ingest.stage,
+            IngestStage::Settled,
+            "the cleanup job has it"
+        );
+    });
+}
+
+/// The recordings are settled, and the ingest is to be removed.
+fn removing(spec: Spec) -> Life {
+    let mut life = Life::live(spec);
+    life.handle(Event::Stop);
+    life.answer("stop_egress", Answer::Stopped);
+    life.answer("close_ingest", Answer::Closed);
+    let recordings = vec![recording("video", RecordingState::Ready, 40)];
+    life.answer("poll_recordings", Answer::Recordings(recordings));
+    assert!(life.waiting("remove_ingest").is_some());
+    life
+}
+
+fn still_live() -> Answer {
+    let retry_after = secs(8);
+    Answer::StillLive { retry_after }
+}
+
+#[test]
+fn an_ingest_whose_broadcast_goes_on_is_removed_when_the_platform_says() {
+    on_both(|spec| {
+        let mut life = removing(spec);
+        for _ in 0..4 {
+            life.answer("remove_ingest", still_live());
+            life.wait(7);
+            assert!(life.waiting("remove_ingest").is_none());
+            life.wait(1);
+            assert_eq!(life.phase(), Phase::Finalizing);
+        }
+        assert_eq!(life.relay.last_failure(), None);
+        life.answer("remove_ingest", Answer::Removed);
+        assert_eq!((life.phase(), life.cleanup_jobs()), (Phase::Ended, vec![]));
+    });
+}
+
+#[test]
+fn an_ingest_whose_broadcast_does_not_end_is_left_to_a_cleanup_job_after_a_minute() {
+    on_both(|spec| {
+        let mut life = removing(spec);
+        let from = life.now;
+        while life.phase() == Phase::Finalizing {
+            life.answer("remove_ingest", still_live());
+            life.wait(8);
+        }
+        assert!((60..=80).contains(&life.since(from).num_seconds()));
+        let id = "input".into();
+        assert_eq!(life.cleanup_jobs(), [Cleanup::DeleteIngest { id }]);
+    });
+}
+
+#[test]
+fn without_a_renewal_an_egress_that_is_proved_gone_is_replaced_on_the_same_key() {
+    without(no_renewal, |spec| {
+        let mut life = Life::without_feed(spec);
+        life.egress = Some(EgressReading::Exited);
+        life.called.clear();
+        life.wait(16);
+        life.accept("second");
+        assert!(!life.called.contains(&"renew_ingest_key"));
+        life.feed = Some(true);
+        life.egress = Some(EgressReading::Publishing);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+        assert_eq!(life.relay.durable().replacements, 1);
+    });
+}
+
+#[test]
+fn without_a_renewal_an_egress_that_was_stopped_is_replaced() {
+    without(no_renewal, |spec| {
+        let mut life = Life::without_feed(spec);
+        until_waiting(&mut life, "stop_egress");
+        life.answer("stop_egress", Answer::Stopped);
+        life.accept("second");
+        assert_eq!(life.relay.durable().replacements, 1);
+    });
+}
+
+#[test]
+fn without_a_renewal_an_egress_that_may_come_back_is_waited_for_and_not_replaced() {
+    without(no_renewal, |spec| {
+        let mut life = Life::live(spec);
+        life.egress = Some(EgressReading::NotFound);
+        life.feed = Some(false);
+        life.handle(Event::Hint(Hint::FeedDisconnected));
+        life.wait(170);
+        assert_eq!(life.phase(), Phase::Interrupted, "it may be back in time");
+        until_waiting(&mut life, "stop_egress");
+        let from = life.now;
+        while life.phase() == Phase::Interrupted {
+            if life.waiting("stop_egress").is_some() {
+                life.answer("stop_egress", Answer::NotFound);
+            }
+            life.wait(1);
+        }
+        assert!((60..=122).contains(&life.since(from).num_seconds()));
+        assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
+        assert_eq!(life.relay.durable().replacements, 0);
+        assert!(matches!(
+            life.cleanup_jobs()[..],
+            [Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. }]
+        ));
+        let closed = life.waiting("close_ingest");
+        assert!(
+            matches!(closed, Some(Call::CloseIngest { urgent: true, .. })),
+            "it must not publish when it is back"
+        );
+    });
+}
+
+#[test]
+fn where_there_are_no_recordings_none_is_searched_for_or_missed() {
+    let change = |c: &mut Capabilities| c.recordings = RecordingsKept::Nowhere;
+    without(change, |spec| {
+        let mut life = Life::live(spec);
+        life.handle(Event::Stop);
+        life.answer("stop_egress", Answer::Stopped);
+        life.answer("close_ingest", Answer::Closed);
+        life.answer("remove_ingest", Answer::Removed);
+        assert_eq!(life.phase(), Phase::Ended);
+        assert!(!life.called.contains(&"poll_recordings"));
+        assert!(!life.announced.contains(&Announcement::RecordingMissing));
+    });
+}
+
+#[test]
+fn a_recording_has_a_location_and_no_url_where_another_service_plays_it() {
+    let mut kept = recording("video", RecordingState::Ready, 40);
+    let location = "s3://bucket/ivs/v1/2026".into();
+    kept.place = Some(RecordingPlace::Elsewhere { location });
+    assert_eq!(
+        (kept.hls_url(), kept.dash_url(), kept.thumbnail_url()),
+        (None, None, None)
+    );
+    assert!(!kept.is_open());
+}
+
+#[test]
+fn a_recording_that_is_ready_and_not_final_is_polled_until_it_is() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.handle(Event::Stop);
+        life.answer("stop_egress", Answer::Stopped);
+        life.answer("close_ingest", Answer::Closed);
+        let mut growing = recording("video", RecordingState::Ready, 30);
+        growing.is_final = false;
+        life.answer("poll_recordings", Answer::Recordings(vec![growing]));
+        assert!(life.waiting("remove_ingest").is_none(), "it is still open");
+        until_waiting(&mut life, "poll_recordings");
+        let last = vec![recording("video", RecordingState::Ready, 40)];
+        life.answer("poll_recordings", Answer::Recordings(last));
+        assert!(life.waiting("remove_ingest").is_some());
+        assert_eq!(life.relay.durable().recorded_seconds(), Some(40));
+        let ready = life.announced.iter();
+        let ready = ready.filter(|a| **a == Announcement::RecordingReady);
+        assert_eq!(ready.count(), 1);
+    });
+}
+
+/// Gives a live relay this reading until it is confirmed or `seconds` have passed.
+fn read(life: &mut Life, publishing: Option<bool>, watchable: Option<bool>, seconds: u64) {
+    let until = life.now + secs(seconds);
+    while life.now < until {
+        if life.waiting("poll_feed").is_some() {
+            let reading = FeedReading {
+                publishing,
+                watchable,
+                session: None,
+            };
+            life.answer("poll_feed", Answer::Feed(reading));
+        }
+        life.poll_others();
+        life.now += secs(1);
+        life.handle(Event::Tick);
+    }
+}
+
+#[test]
+fn a_feed_without_a_publisher_is_lost_even_if_it_can_be_watched() {
+    let mut life = Life::live(push());
+    read(&mut life, Some(false), Some(true), 60);
+    assert_eq!(life.phase(), Phase::Interrupted);
+}
+
+#[test]
+fn where_the_publisher_is_unknown_what_buyers_can_watch_decides() {
+    let mut life = Life::awaiting(push());
+    read(&mut life, None, Some(false), 20);
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    read(&mut life, None, Some(true), 10);
+    assert_eq!(life.phase(), Phase::Live);
+    read(&mut life, None, Some(false), 60);
+    assert_eq!(life.phase(), Phase::Interrupted);
+    read(&mut life, None, Some(true), 10);
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn a_reading_that_tells_nothing_neither_begins_nor_interrupts_a_broadcast() {
+    let mut life = Life::awaiting(push());
+    read(&mut life, None, None, 20);
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    life.feed = Some(true);
+    life.wait(10);
+    read(&mut life, None, None, 120);
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+fn is_thorough(life: &mut Life) -> bool {
+    life.handle(Event::Stop);
+    life.answer("stop_egress", Answer::Stopped);
+    life.answer("close_ingest", Answer::Closed);
+    match life.waiting("poll_recordings") {
+        Some(Call::PollRecordings { thorough, .. }) => *thorough,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_session_means_that_an_interruption_was_not_seen() {
+    let mut life = Life::live(push());
+    for session in ["video", "video", "another"] {
+        assert!(!life.relay.durable().was_interrupted);
+        until_waiting_for_feed(&mut life);
+        let reading = streaming(None, Some(session));
+        life.answer("poll_feed", Answer::Feed(reading));
+    }
+    assert!(life.relay.durable().was_interrupted);
+    assert!(is_thorough(&mut life));
+}
+
+fn until_waiting_for_feed(life: &mut Life) {
+    while life.waiting("poll_feed").is_none() {
+        life.now += secs(1);
+        life.handle(Event::Tick);
+    }
+}
+
+#[test]
+fn where_a_return_begins_another_recording_the_ingests_own_list_is_requested() {
+    let longest = secs(300);
+    for (reconnect, expected) in [
+        (Reconnect::Held { longest }, false),
+        (Reconnect::RecordingsMerged { longest }, true),
+        (Reconnect::Anew, true),
+    ] {
+        let mut spec = push();
+        spec.capabilities.reconnect = reconnect;
+        assert_eq!(is_thorough(&mut Life::live(spec)), expected);
+    }
+}
+
+/// The polls of the feed within a second of a hint about a connect, and whether each begins with the manifest.
+fn eager_polls(change: impl Fn(&mut Capabilities)) -> (usize, bool) {
+    let mut spec = push();
+    change(&mut spec.capabilities);
+    let mut life = Life::awaiting(spec);
+    life.poll();
+    life.handle(Event::Hint(Hint::FeedConnected));
+    let (mut polls, mut all_first) = (0, true);
+    for _ in 0..11 {
+        if let Some(Call::PollFeed { manifest_first, .. }) = life.waiting("poll_feed") {
+            all_first &= *manifest_first;
+            polls += 1;
+            life.feed = Some(false);
+        }
+        life.poll();
+        life.now += secs(1) / 10;
+        life.handle(Event::Tick);
+    }
+    (polls, all_first)
+}
+
+#[test]
+fn polls_after_a_connect_are_frequent_only_if_they_cost_no_api_call() {
+    assert_eq!(eager_polls(|_| ()), (3, true));
+    assert_eq!(eager_polls(|c| c.manifest_first = false), (3, false));
+    for cost in [FeedPollCost::Bulk, FeedPollCost::Each] {
+        assert_eq!(eager_polls(|c| c.feed_poll = cost), (3, true));
+        let polls = eager_polls(|c| {
+            c.feed_poll = cost;
+            c.manifest_first = false;
+        });
+        assert_eq!(polls, (1, false));
+    }
+}
+
+#[test]
+fn hints_bring_polls_forward_only_once_in_an_interval_if_each_costs_an_api_call() {
+    let polls = |cost| {
+        let mut spec = push();
+        spec.capabilities.feed_poll = cost;
+        let mut life = Life::live(spec);
+        life.feed = Some(true);
+        life.wait(60);
+        life.polls.clear();
+        for _ in 0..10 {
+            life.handle(Event::Hint(Hint::FeedDisconnected));
+            life.poll();
+            life.wait(1);
+        }
+        let feed = life.polls.iter().filter(|poll| **poll == "poll_feed");
+        feed.count()
+    };
+    assert!(polls(FeedPollCost::Public) >= 9);
+    assert!((2..=4).contains(&polls(FeedPollCost::Each)));
+    assert!((2..=4).contains(&polls(FeedPollCost::Bulk)));
+}
