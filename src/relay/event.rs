@@ -140,13 +140,13 @@ pub struct FeedReading {
     /// only after a time.
     pub watchable: Option<bool>,
     /// The broadcast in progress.
-    pub session: Option<Session>,
+    pub session: Option<FeedSession>,
 }
 
 /// A broadcast as the platform counts them: [`super::Reconnect`] says when another begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
-pub struct Session {
+pub struct FeedSession {
     pub id: String,
     /// Of its recording, if the platform keeps one and names it meanwhile.
     pub recording_id: Option<String>,

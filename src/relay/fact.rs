@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::announcement::Announcement;
 use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::Cost;
-use super::event::{Hint, Session};
+use super::event::{FeedSession, Hint};
 use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
 use super::spec::Spec;
@@ -81,7 +81,7 @@ pub enum Fact {
     Live,
     /// A broadcast of the ingest was seen at the platform, or its recording.
     SessionSeen {
-        session: Session,
+        session: FeedSession,
     },
     FeedLost {
         /// The first bad reading.

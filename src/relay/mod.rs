@@ -44,7 +44,7 @@ pub use capabilities::{
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};
 pub use event::{
-    Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble, Session,
+    Answer, EgressReading, Event, FeedReading, FeedSession, Hint, PageReport, PageTrouble,
 };
 pub use fact::Fact;
 pub use failure::{Backoff, Class, Failure, Jitter};

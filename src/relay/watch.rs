@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::event::{EgressReading, FeedReading, Hint, PageReport, PageTrouble, Session};
+use super::event::{EgressReading, FeedReading, FeedSession, Hint, PageReport, PageTrouble};
 use super::fact::Fact;
 use super::failure::{Class, Failure};
 use super::outcome::{Outcome, OutcomeCode};
@@ -82,7 +82,7 @@ impl Relay {
         self.go_live_if_watchable(step, now)
     }
 
-    fn knows(&self, session: &Session) -> bool {
+    fn knows(&self, session: &FeedSession) -> bool {
         let (sessions, recordings) = (&self.durable.sessions, &self.durable.recordings);
         let recording = session.recording_id.as_ref();
         let is_known = |id: &String| recordings.iter().any(|recording| recording.id == *id);

@@ -210,7 +210,7 @@ impl Life {
             Call::PollFeed { .. } => Answer::Feed(FeedReading {
                 publishing: Some(!how.is_multiple_of(4)),
                 watchable: Some(!how.is_multiple_of(5)),
-                session: (how.is_multiple_of(2)).then(|| Session {
+                session: (how.is_multiple_of(2)).then(|| FeedSession {
                     id: "session0".into(),
                     recording_id: Some("video0".into()),
                 }),

@@ -18,7 +18,9 @@ use crate::platforms::{
     PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest, TaggedIngests,
     WatchedIngest,
 };
-use crate::relay::{Capabilities, FeedReading, Recording, RecordingPlace, RecordingState, Session};
+use crate::relay::{
+    Capabilities, FeedReading, FeedSession, Recording, RecordingPlace, RecordingState,
+};
 use crate::store::Store;
 use crate::vendors::governor::{Governor, PermitRequest, Priority};
 use crate::vendors::http::failure;
@@ -233,7 +235,7 @@ impl Platform for CloudflarePlatform {
         Ok(Some(FeedReading {
             publishing: Some(lifecycle.live),
             watchable,
-            session: lifecycle.video_uid.map(|video| Session {
+            session: lifecycle.video_uid.map(|video| FeedSession {
                 id: video.clone(),
                 recording_id: Some(video),
             }),

@@ -131,7 +131,7 @@ pub(super) fn streaming(watchable: Option<bool>, recording: Option<&str>) -> Fee
     FeedReading {
         publishing: Some(true),
         watchable,
-        session: recording.map(|id| Session {
+        session: recording.map(|id| FeedSession {
             id: id.into(),
             recording_id: Some(id.into()),
         }),

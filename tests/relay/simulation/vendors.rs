@@ -1,8 +1,8 @@
 //! Both vendors as their documents describe them, for one relay, in virtual time.
 
 use relaykeeper::relay::{
-    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, Hint, Recording,
-    RecordingState, Session, Spec,
+    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, FeedSession,
+    Hint, Recording, RecordingState, Spec,
 };
 
 use super::dice::Dice;
@@ -449,7 +449,7 @@ impl Vendors {
                 .recordings
                 .last()
                 .filter(|_| live)
-                .map(|recording| Session {
+                .map(|recording| FeedSession {
                     id: recording.id.clone(),
                     recording_id: Some(recording.id.clone()),
                 }),
