@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo bench --bench channels
 //! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a minute; writes no files
-//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # of held, added, watched, reads, plain, sustained, lives
+//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # of held, added, watched, reads, notices, plain, sustained, lives
 //! ```
 //!
 //! Prints a table and writes `benches/results/<date>.json`, where other parts of the day are kept; `held` also draws
@@ -14,6 +14,7 @@
 //! | `RELAYKEEPER_CHANNELS` | 10000 | concurrent relays; fewer make a short run |
 //! | `RELAYKEEPER_HOLD_SECONDS` | 600 | how long they are held |
 //! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | smaller numbers of relays, measured first |
+//! | `RELAYKEEPER_BEFORE` | none | another build of the program, which `notices` measures too |
 //! | `RELAYKEEPER_TEST_POSTGRES` | none | URL of a maintenance database: runs `lives` on PostgreSQL too |
 #![allow(
     clippy::unwrap_used,
@@ -43,6 +44,8 @@ mod held;
 mod lives;
 #[path = "channels/machine.rs"]
 mod machine;
+#[path = "channels/notices.rs"]
+mod notices;
 #[path = "channels/plain.rs"]
 mod plain;
 #[path = "channels/process.rs"]
@@ -101,6 +104,9 @@ fn measure() {
         }
         if size.includes("reads") {
             results.add("reads", reads::measure(&size).await);
+        }
+        if size.includes("notices") {
+            results.add("notices", notices::measure(&size).await);
         }
         if size.includes("added") {
             results.add("added", added::measure(&size).await);

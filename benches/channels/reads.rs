@@ -168,7 +168,7 @@ fn request(channel: usize) -> String {
 }
 
 /// Reads one answer. Checks only its status line.
-async fn answered(stream: &mut TcpStream, buffer: &mut [u8]) {
+pub async fn answered(stream: &mut TcpStream, buffer: &mut [u8]) {
     const LENGTH: &str = "content-length: ";
     let mut filled = 0;
     loop {

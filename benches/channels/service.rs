@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::process;
 use crate::vendors::Addresses;
 
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_relaykeeper");
 const API_TOKEN: &str = "api-token-of-the-benchmark";
 const ADMIN_TOKEN: &str = "admin-token-of-the-benchmark";
 /// The limit of every wait.
@@ -41,13 +42,23 @@ pub struct Started {
 impl Service {
     /// On Media Push, unless `more` changes that.
     pub fn spawn(vendors: &Addresses, database_url: &str, more: &Settings) -> Self {
+        Self::spawn_program(PROGRAM, vendors, database_url, more)
+    }
+
+    /// The same with another build of the program.
+    pub fn spawn_program(
+        program: &str,
+        vendors: &Addresses,
+        database_url: &str,
+        more: &Settings,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let http = reqwest::Client::builder().no_proxy().build();
         let http = http.expect("a client");
         let began = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
+        let child = Command::new(program)
             .arg("serve")
             .current_dir(folder.path())
             .env_clear()

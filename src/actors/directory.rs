@@ -2,8 +2,8 @@
 
 mod poller_counts;
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -66,8 +66,9 @@ pub struct Directory {
 #[derive(Debug, Default)]
 struct Indexes {
     relays: HashMap<Uuid, watch::Sender<Arc<RelaySnapshot>>>,
-    channels: HashMap<i64, Vec<Uuid>>,
-    subjects: HashMap<Subject, Vec<Uuid>>,
+    channels: BTreeSet<(i64, Uuid)>,
+    /// By their hashes, to save memory.
+    subjects: BTreeSet<(u64, Uuid)>,
 }
 
 impl Indexes {
@@ -93,7 +94,7 @@ impl Indexes {
             None => {
                 let relay = watch::Sender::new(snapshot.clone());
                 self.relays.insert(spec.relay_id, relay);
-                add(&mut self.channels, spec.channel_id, spec.relay_id);
+                self.channels.insert((spec.channel_id, spec.relay_id));
                 None
             }
         };
@@ -101,14 +102,15 @@ impl Indexes {
             self.drop_subjects(before);
         }
         for subject in Subject::all_of(&snapshot.durable) {
-            add(&mut self.subjects, subject, spec.relay_id);
+            self.subjects.insert((hash(&subject), spec.relay_id));
         }
         before
     }
 
     fn remove(&mut self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
         let last = self.relays.remove(&relay_id)?.borrow().clone();
-        drop_from(&mut self.channels, &last.durable.spec.channel_id, relay_id);
+        self.channels
+            .remove(&(last.durable.spec.channel_id, relay_id));
         self.drop_subjects(&last);
         Some(last)
     }
@@ -116,7 +118,7 @@ impl Indexes {
     fn drop_subjects(&mut self, snapshot: &RelaySnapshot) {
         for subject in Subject::all_of(&snapshot.durable) {
             let relay_id = snapshot.durable.spec.relay_id;
-            drop_from(&mut self.subjects, &subject, relay_id);
+            self.subjects.remove(&(hash(&subject), relay_id));
         }
     }
 
@@ -126,17 +128,15 @@ impl Indexes {
     }
 }
 
-fn add<K: Eq + Hash>(index: &mut HashMap<K, Vec<Uuid>>, key: K, relay_id: Uuid) {
-    index.entry(key).or_default().push(relay_id);
+fn hash(subject: &Subject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
 }
 
-fn drop_from<K: Eq + Hash>(index: &mut HashMap<K, Vec<Uuid>>, key: &K, relay_id: Uuid) {
-    if let Some(relays) = index.get_mut(key) {
-        relays.retain(|id| *id != relay_id);
-        if relays.is_empty() {
-            index.remove(key);
-        }
-    }
+fn of_key<K: Copy + Ord>(index: &BTreeSet<(K, Uuid)>, key: K) -> impl Iterator<Item = Uuid> {
+    let all = (key, Uuid::nil())..=(key, Uuid::max());
+    index.range(all).map(|(_, relay_id)| *relay_id)
 }
 
 impl Directory {
@@ -153,8 +153,10 @@ impl Directory {
             let ours = |relay: &Arc<RelaySnapshot>| relay.durable.spec.namespace == tag.namespace;
             return indexes.get(tag.relay).filter(ours).into_iter().collect();
         }
-        let ids = indexes.subjects.get(subject).into_iter().flatten();
-        ids.filter_map(|id| indexes.get(*id)).collect()
+        let relays = of_key(&indexes.subjects, hash(subject)).filter_map(|id| indexes.get(id));
+        relays
+            .filter(|relay| Subject::all_of(&relay.durable).contains(subject))
+            .collect()
     }
 
     /// All snapshots, unordered.
@@ -184,8 +186,8 @@ impl Directory {
     #[must_use]
     pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<RelaySnapshot>> {
         let indexes = self.indexes.read();
-        let ids = indexes.channels.get(&channel_id).into_iter().flatten();
-        let mut relays: Vec<_> = ids.filter_map(|id| indexes.get(*id)).collect();
+        let ids = of_key(&indexes.channels, channel_id);
+        let mut relays: Vec<_> = ids.filter_map(|id| indexes.get(id)).collect();
         relays.sort_by_key(|relay| std::cmp::Reverse(relay.durable.spec.requested_at));
         relays
     }

@@ -3,6 +3,7 @@
 
 mod check;
 mod nodes;
+mod notices;
 mod trouble;
 
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ mod fleet;
 mod ledger;
 mod lists;
 mod lock;
+mod notices;
 mod outbox;
 mod recordings;
 mod saves;
