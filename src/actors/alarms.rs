@@ -119,16 +119,10 @@ async fn clear(context: &NodeContext, alarm: &AlarmRow) -> Result<(), StoreError
 }
 
 async fn clear_alarms_of_gone_nodes(context: &NodeContext) -> Result<(), StoreError> {
-    // Without a fleet the table `nodes` is empty.
-    let nodes = match context.store.is_shared() {
-        true => context.store.fleet().await?.nodes,
-        false => Vec::new(),
-    };
-    let is_there = |name: &str| {
-        name == ALL || name == context.node || nodes.iter().any(|node| node.name == name)
-    };
+    let mut nodes = context.store.acting().await?;
+    nodes.extend([ALL.to_owned(), context.node.clone()]);
     for alarm in context.store.alarms().await? {
-        if !is_there(&alarm.node) {
+        if !nodes.contains(&alarm.node) {
             clear(context, &alarm).await?;
         }
     }

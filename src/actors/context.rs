@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::calls::VendorClients;
 use super::clock::ProcessClock;
+use super::cluster::Cluster;
 use super::directory::Directory;
 use crate::config::Settings;
 use crate::store::Store;
@@ -20,6 +21,7 @@ pub struct NodeContext {
     pub vendors: Arc<VendorClients>,
     pub(super) clock: ProcessClock,
     pub(super) store: Store,
+    pub(super) cluster: Cluster,
     pub(super) directory: Directory,
     pub(super) runtime: tokio::runtime::Handle,
 }
@@ -37,7 +39,7 @@ impl NodeContext {
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,
-        store: Store,
+        cluster: Cluster,
         vendors: Arc<VendorClients>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
@@ -46,7 +48,8 @@ impl NodeContext {
             settings,
             vendors,
             clock: ProcessClock::start(),
-            store,
+            store: cluster.store().clone(),
+            cluster,
             directory: Directory::default(),
             runtime,
         })

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::cluster::PeerMessage;
 use super::context::NodeContext;
 use super::janitor::{self, Sweep};
 use super::messages::{DropAll, Mailboxes};
 use super::notices::Notices;
-use super::peer_messages::{self, PeerMessage};
 use super::status::{NodeStatus, Readiness};
 use super::{alarms, cleanup_jobs, dispatcher, quota_shares};
 use crate::relay::Event;
@@ -172,7 +172,7 @@ impl NodeSession {
             let done = tokio::select! {
                 _ = rounds.tick() => in_time(&store, self.round()).await,
                 heard = self.listener.next() => in_time(&store, self.handle_signal(heard)).await,
-                () = tokio::time::sleep(poll) => in_time(&store, self.take_requests()).await,
+                () = tokio::time::sleep(poll) => in_time(&store, self.poll()).await,
             };
             if let Err(error) = done {
                 // The next round retries; the lease covers lasting failures.
@@ -197,7 +197,7 @@ impl NodeSession {
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
-        self.take_requests().await?;
+        self.poll().await?;
         let fleet = self.context.store.fleet().await?;
         if !fleet.nodes.iter().any(|node| node.epoch == self.epoch) {
             // The next renewal fails and ends the session.
@@ -220,12 +220,18 @@ impl NodeSession {
         Ok(())
     }
 
+    /// Finds what lost signals told.
+    async fn poll(&self) -> Result<(), StoreError> {
+        self.context.store.recheck_stops();
+        self.take_requests().await
+    }
+
     async fn take_requests(&self) -> Result<(), StoreError> {
         for relay_id in self.context.store.stops_requested(self.epoch).await? {
             self.mailboxes.deliver(relay_id, Event::Stop);
         }
         for peer_message in self.context.store.take_peer_messages(self.epoch).await? {
-            if let Some(peer_message) = peer_messages::read(&peer_message) {
+            if let Some(peer_message) = PeerMessage::read(&peer_message) {
                 self.receive(peer_message);
             }
         }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use super::calls::{VendorClients, permit_request};
+use super::cluster::Cluster;
 use super::context::NodeContext;
 use super::status::NodeStatus;
 use crate::config::{AgoraBackend, Settings};
@@ -396,7 +397,7 @@ pub async fn sweep_once(
         deployment: settings.relay.deployment.clone(),
         database: instance.database_id,
     };
-    let context = NodeContext::new(settings, store.clone(), vendors, runtime);
+    let context = NodeContext::new(settings, Cluster::on(store.clone()), vendors, runtime);
     let sweep = sweep(&context, Some(own), database, dry_run).await?;
     store.close().await;
     Ok(sweep)

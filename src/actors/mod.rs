@@ -4,6 +4,7 @@ mod alarms;
 mod calls;
 mod cleanup_jobs;
 mod clock;
+mod cluster;
 mod context;
 #[cfg(feature = "sandbox")]
 pub mod crash;
@@ -16,7 +17,6 @@ mod messages;
 mod node_runner;
 mod notices;
 mod pace;
-mod peer_messages;
 mod predecessor;
 mod quota_shares;
 mod records;
@@ -37,6 +37,7 @@ pub mod view;
 pub use alarms::AlarmCode;
 pub use calls::VendorClients;
 pub use clock::Clock;
+pub use cluster::Cluster;
 pub use context::NodeContext;
 pub use directory::{Directory, RelaySnapshot};
 pub use dispatcher::{

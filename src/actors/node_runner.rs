@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::alarms;
+use super::cluster::Cluster;
 use super::context::NodeContext;
 use super::fleet::{NodeSession, spawn_singletons};
 use super::messages::{Adopt, LoadedRelay, Mailboxes};
@@ -81,12 +82,12 @@ impl NodeRunner {
         }
         let mut watch = JoinSet::new();
         watch.spawn(watch_database(self.context.clone(), self.status.clone()));
-        let held = match self.context.store.is_shared() {
-            true => {
+        let held = match self.context.cluster {
+            Cluster::Fleet(_) => {
                 self.run_in_fleet(end).await;
                 Ok(())
             }
-            false => self.run_alone(end).await,
+            Cluster::Single(_) => self.run_alone(end).await,
         };
         // Before the database is closed.
         watch.shutdown().await;

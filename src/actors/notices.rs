@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tracing::Span;
 
 use self::order::SellerOrder;
+use super::cluster::PeerMessage;
 use super::context::NodeContext;
 use super::messages::{Deliver, Mailboxes};
-use super::peer_messages::{self, PeerMessage};
 use super::status::NodeStatus;
 use super::strays::Strays;
 use crate::relay::{Durable, Event, Hint, Notice, Subject};
@@ -41,9 +41,7 @@ impl Notices {
     }
 
     pub(super) async fn take(&self, notice: Notice) -> Result<(), StoreError> {
-        let is_taken = self.deliver(&notice)
-            || (self.context.store.is_shared() && self.forward(&notice).await?);
-        if !is_taken {
+        if !self.deliver(&notice) && !self.forward(&notice).await? {
             self.handle_stray(notice);
         }
         Ok(())
@@ -84,12 +82,12 @@ impl Notices {
 
     /// Sends the notice to the other nodes with a relay that it is about. Whether there are any.
     async fn forward(&self, notice: &Notice) -> Result<bool, StoreError> {
-        let store = &self.context.store;
-        let mut owners = store.owners(&notice.subject).await?;
+        let cluster = &self.context.cluster;
+        let mut owners = cluster.owners(&notice.subject).await?;
         owners.retain(|owner| *owner != self.status.epoch());
         let peer_message = PeerMessage::Notice(notice.clone());
         for owner in &owners {
-            peer_messages::send(store, *owner, &peer_message).await;
+            cluster.send(*owner, &peer_message).await;
         }
         Ok(!owners.is_empty())
     }

@@ -128,6 +128,16 @@ impl From<StoreError> for RequestError {
     }
 }
 
+impl RequestError {
+    /// For errors after a write: the request may be stored.
+    pub(super) fn unconfirmed(error: StoreError) -> Self {
+        if let StoreError::Unavailable(reason) = error {
+            return Self::Unconfirmed(reason);
+        }
+        error.into()
+    }
+}
+
 impl From<Unreadable> for RequestError {
     fn from(error: Unreadable) -> Self {
         Self::Internal(error.to_string())

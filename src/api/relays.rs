@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
+use crate::actors::RelaySnapshot;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
-use crate::actors::{Readiness, RelaySnapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
 use crate::store::{self, Named, StoredRelay};
 
@@ -67,16 +67,13 @@ impl Api {
         }
     }
 
-    /// The relay that holds the channel's slot. A single process has it in its directory; another node's is in the store.
+    /// The relay that holds the channel's slot.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_directory = self.service.channel(channel_id);
         if let Some(holder) = in_directory.filter(holds_slot) {
             return Ok(Some(self.view(&holder.durable)));
         }
-        if self.service.readiness() == Readiness::Ready && !self.store.is_shared() {
-            return Ok(None);
-        }
-        let stored = self.store.slot_holder(channel_id).await?;
+        let stored = self.service.remote_slot_holder(channel_id).await?;
         Ok(stored.map(|stored| self.row(&stored)))
     }
 

@@ -12,13 +12,12 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{NodeContext, NodeRunner, VendorClients};
+use crate::actors::{Cluster, NodeContext, NodeRunner, VendorClients};
 use crate::api::{self, Api};
 use crate::config::{RuntimeSettings, Settings};
 use crate::platforms::Platforms;
 use crate::store::Store;
 use crate::telemetry::metrics;
-use crate::vendors::lease::Lease;
 use tls::Certificate;
 
 /// How long a stopping process stays reachable, for load balancers and late stops.
@@ -120,20 +119,17 @@ impl Application {
         let store = Store::connect(&settings.database)
             .await
             .context("the database cannot be opened")?;
-        // On SQLite the file's lock replaces the lease.
-        let lease = match store.is_shared() {
-            true => Lease::not_yet(),
-            false => Lease::for_good(),
-        };
-        let fleet = store.is_shared().then(|| store.clone());
-        let platforms = Platforms::of_settings(&settings, &runtime, &lease, fleet)?;
+        let cluster = Cluster::on(store.clone());
+        let lease = cluster.lease();
+        let platforms =
+            Platforms::of_settings(&settings, &runtime, &lease, cluster.shared_polls())?;
         let vendors = Arc::new(VendorClients::new(
             settings.clone(),
             runtime.clone(),
             lease,
             platforms,
         )?);
-        let context = NodeContext::new(settings.clone(), store.clone(), vendors, runtime);
+        let context = NodeContext::new(settings.clone(), cluster, vendors, runtime);
         Ok(Self {
             settings,
             listener,

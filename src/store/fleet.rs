@@ -21,6 +21,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel,
     QueryFilter, Statement, Value,
 };
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub(super) use listen::notify_outbox;
@@ -95,6 +96,18 @@ fn renewal(epoch: i64, lease: Duration) -> Statement {
 
 fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+/// Tells when an owner acted on a requested stop.
+#[derive(Debug)]
+pub struct StopSignals(broadcast::Receiver<Option<Uuid>>);
+
+impl StopSignals {
+    /// Waits until the relay's stop may be stored.
+    pub async fn next(&mut self, relay_id: Uuid) {
+        // An error means that signals were dropped.
+        while matches!(self.0.recv().await, Ok(Some(other)) if other != relay_id) {}
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -279,6 +292,18 @@ impl Store {
         Ok(true)
     }
 
+    /// The signals from now on, as far as [`Store::listen`] receives them.
+    #[must_use]
+    pub fn stop_signals(&self) -> StopSignals {
+        StopSignals(self.inner.stops.subscribe())
+    }
+
+    /// Replaces signals that may have been lost.
+    pub fn recheck_stops(&self) {
+        // Fails if nothing waits.
+        let _ = self.inner.stops.send(None);
+    }
+
     /// A node's relays that have a stop requested and still hold their slots.
     pub async fn stops_requested(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {
         use relay::Column as C;
@@ -294,14 +319,6 @@ impl Store {
             .all(&self.fleet_sql())
             .await?;
         Ok(ids.into_iter().map(|id| id.0).collect())
-    }
-
-    /// Whether a stop of this relay was requested.
-    pub async fn stop_is_requested(&self, relay_id: Uuid) -> Result<bool, StoreError> {
-        let row = relay::Entity::find_by_id(Id(relay_id))
-            .one(&self.read())
-            .await?;
-        Ok(row.is_some_and(|row| row.stop_requested_at.is_some()))
     }
 
     fn fleet_sql(&self) -> OwnSql {

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 use sea_orm::DbBackend;
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub use columns::{ClosedList, Id, JsonText, Named};
@@ -47,6 +48,7 @@ pub use entities::relay::{Model as StoredRelay, Unreadable};
 pub use error::StoreError;
 pub use fleet::{
     Fleet, FleetListener, FleetSignal, Node, PollTurn, Share, ShareChange, SharedPoll, Shares,
+    StopSignals,
 };
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
@@ -71,6 +73,9 @@ use writer::Writer;
 
 use crate::config::DatabaseSettings;
 
+/// A receiver that lags further behind checks its relay.
+const WAITING_STOPS: usize = 256;
+
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -83,6 +88,8 @@ struct StoreInner {
     writer: Writer,
     pools: RwLock<Pools>,
     last_recordings: Arc<LastRecordings>,
+    /// Relays whose requested stop is stored; `None`: perhaps any, as signals may have been lost.
+    stops: broadcast::Sender<Option<Uuid>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -118,6 +125,7 @@ impl Store {
                 writer,
                 pools: RwLock::new(pools),
                 last_recordings,
+                stops: broadcast::Sender::new(WAITING_STOPS),
             }),
         })
     }

@@ -4,6 +4,7 @@
 mod check;
 mod nodes;
 mod notices;
+mod stops;
 mod trouble;
 
 use std::time::{Duration, Instant};

@@ -1,21 +1,16 @@
 //! Relays of other processes, read and reached through the database.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::RelayService;
-use super::stop::unconfirmed;
+use crate::actors::cluster::PeerMessage;
 use crate::actors::directory::RelaySnapshot;
-use crate::actors::peer_messages::{self, PeerMessage};
-use crate::actors::requests::{RequestError, StopAnswer, StopError};
+use crate::actors::status::Readiness;
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
-/// After this a stop is answered as pending. Owners usually act within a second.
-const OWNER_ACTS_WITHIN: Duration = Duration::from_secs(2);
-const POLL_EVERY: Duration = Duration::from_millis(25);
 const NO_NODE: &str = "none";
 
 /// Whether a relay still uses a recorder page.
@@ -42,36 +37,6 @@ fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
 }
 
 impl RelayService {
-    pub(super) async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
-        let (store, now) = (&self.context.store, self.context.clock.now());
-        let accepted = store
-            .request_stop(relay_id, now)
-            .await
-            .map_err(unconfirmed)?;
-        let stored = async || -> Result<Durable, StopError> {
-            let stored = store.relay(relay_id).await.map_err(unconfirmed)?;
-            let stored = stored.ok_or(StopError::NotFound)?;
-            Ok(stored.durable().map_err(RequestError::from)?)
-        };
-        if accepted {
-            let stopped = async {
-                while stored().await?.phase.holds_slot() {
-                    tokio::time::sleep(POLL_EVERY).await;
-                }
-                Ok::<_, StopError>(())
-            };
-            // The request is stored: any later owner finds it.
-            tokio::time::timeout(OWNER_ACTS_WITHIN, stopped)
-                .await
-                .unwrap_or(Ok(()))?;
-        }
-        let durable = stored().await?;
-        Ok(match accepted {
-            true => StopAnswer::Accepted(durable),
-            false => StopAnswer::NotRunning(durable),
-        })
-    }
-
     /// `None` until relays are loaded, so that no page is sent away by mistake.
     pub async fn page_status(
         &self,
@@ -81,13 +46,10 @@ impl RelayService {
         if let Some(relay) = self.context.directory.get(relay_id) {
             return Ok(Some(page_status(&relay.durable, attempt)));
         }
-        if self.status.readiness() == crate::actors::Readiness::Starting {
+        if self.readiness() == Readiness::Starting {
             return Ok(None);
         }
-        let stored = match self.context.store.is_shared() {
-            true => self.context.store.relay(relay_id).await?,
-            false => None,
-        };
+        let stored = self.context.cluster.relay(relay_id).await?;
         let unfinished = stored.filter(|stored| stored.ended_at.is_none());
         let page_status = unfinished.map_or(PageStatus::Over, |stored| match stored.durable() {
             Ok(durable) => page_status(&durable, attempt),
@@ -102,18 +64,27 @@ impl RelayService {
         attempt: u32,
         report: PageReport,
     ) {
-        let owner = match self.context.store.relay(relay_id).await {
-            Ok(stored) => stored.map(|stored| stored.epoch),
-            Err(_) => None,
-        };
-        if let Some(epoch) = owner {
+        let cluster = &self.context.cluster;
+        if let Ok(Some(stored)) = cluster.relay(relay_id).await {
             let peer_message = PeerMessage::PageReport {
                 relay_id,
                 attempt,
                 report,
             };
-            peer_messages::send(&self.context.store, epoch, &peer_message).await;
+            cluster.send(stored.epoch, &peer_message).await;
         }
+    }
+
+    /// The channel's slot holder, if it is not in the directory.
+    pub async fn remote_slot_holder(
+        &self,
+        channel_id: i64,
+    ) -> Result<Option<StoredRelay>, StoreError> {
+        let is_complete = self.readiness() == Readiness::Ready;
+        self.context
+            .cluster
+            .slot_holder(channel_id, is_complete)
+            .await
     }
 
     /// All active relays with their node's name; remote ones as stored.
@@ -121,13 +92,11 @@ impl RelayService {
         let context = &self.context;
         let here = context.directory.all().into_iter();
         let mut all: Vec<_> = here.map(|relay| (relay, context.node.clone())).collect();
-        if context.store.is_shared() {
-            let unfinished = context.store.unfinished_but_of(self.status.epoch()).await?;
-            let remote = unfinished
-                .iter()
-                .filter(|stored| context.directory.get(*stored.id).is_none());
-            all.extend(remote.filter_map(|stored| self.snapshot(stored)));
-        }
+        let unfinished = context.cluster.relays(self.status.epoch()).await?;
+        let remote = unfinished
+            .iter()
+            .filter(|stored| context.directory.get(*stored.id).is_none());
+        all.extend(remote.filter_map(|stored| self.snapshot(stored)));
         Ok(all)
     }
 

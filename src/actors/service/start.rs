@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::RelayService;
 use super::keys::{Earlier, start_failed};
-use crate::actors::context::NodeContext;
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::directory::RelaySnapshot;
@@ -67,7 +66,9 @@ impl RelayService {
                     }
                 }
                 Attempt::SlotTaken(holder) => {
-                    if !self.stop_is_pending(holder.spec.relay_id).await? {
+                    let stored = self.context.cluster.relay(holder.spec.relay_id).await;
+                    let stored = stored.map_err(RequestError::from)?;
+                    if stored.is_none_or(|stored| stored.stop_requested_at.is_none()) {
                         return self.existing(request, *holder).await;
                     }
                 }
@@ -86,7 +87,9 @@ impl RelayService {
         if let Some(holder) = here.filter(|relay| relay.durable.phase.holds_slot()) {
             return Ok(Attempt::SlotTaken(Box::new((*holder.durable).clone())));
         }
-        let remote = self.remote(channel_id).await?;
+        let (cluster, directory) = (&self.context.cluster, &self.context.directory);
+        let remote = cluster.relays_of(channel_id, directory).await;
+        let remote = remote.map_err(RequestError::from)?;
         if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
             return Ok(Attempt::slot_taken(holder)?);
         }
@@ -178,25 +181,10 @@ impl RelayService {
 
     /// On all nodes. Of two simultaneous starts Agora may have to refuse one.
     async fn egresses(&self) -> Result<u64, RequestError> {
-        let store = &self.context.store;
-        if store.is_shared() {
-            return Ok(store.egresses().await?);
-        }
         let all = self.context.directory.all();
         let running = all.iter().filter(|relay| !relay.egress_is_down);
-        Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
-    }
-
-    async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, RequestError> {
-        let NodeContext {
-            store, directory, ..
-        } = &*self.context;
-        if !store.is_shared() {
-            return Ok(Vec::new());
-        }
-        let mut remote = store.unfinished_of_channel(channel_id).await?;
-        remote.retain(|stored| directory.get(*stored.id).is_none());
-        Ok(remote)
+        let here = u64::try_from(running.count()).unwrap_or(u64::MAX);
+        Ok(self.context.cluster.egresses(here).await?)
     }
 
     fn egress_not_before(
@@ -216,11 +204,6 @@ impl RelayService {
             .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR_WAIT)
             .filter(|at| *at > now)
             .max()
-    }
-
-    async fn stop_is_pending(&self, relay_id: Uuid) -> Result<bool, RequestError> {
-        let store = &self.context.store;
-        Ok(store.is_shared() && store.stop_is_requested(relay_id).await?)
     }
 
     /// Adopts the relay if it was committed although the answer was lost.

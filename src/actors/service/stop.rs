@@ -1,6 +1,5 @@
 //! Stops relays.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -8,11 +7,9 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::RelayService;
-use crate::actors::directory::RelaySnapshot;
 use crate::actors::messages::Deliver;
 use crate::actors::requests::{RequestError, StopAnswer, StopError, StopRequest};
 use crate::relay::{Durable, Event, Phase};
-use crate::store::{StoreError, StoredRelay};
 
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 const STOP_AGAIN: Duration = Duration::from_millis(500);
@@ -32,7 +29,7 @@ impl RelayService {
         let answer = self.stop_one(&request).await?;
         let (StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable)) = &answer;
         let remembered = self.remember(request_key, durable.spec.relay_id).await;
-        remembered.map_err(unconfirmed)?;
+        remembered.map_err(RequestError::unconfirmed)?;
         Ok(answer)
     }
 
@@ -52,10 +49,9 @@ impl RelayService {
         if !durable.phase.holds_slot() {
             return Ok(StopAnswer::NotRunning(durable));
         }
-        let (store, directory) = (&self.context.store, &self.context.directory);
-        match store.is_shared() && directory.get(relay_id).is_none() {
-            true => self.stop_remote(relay_id).await,
-            false => self.stop_running(relay_id).await,
+        match self.context.directory.get(relay_id) {
+            Some(_) => self.stop_running(relay_id).await,
+            None => self.stop_remote(relay_id).await,
         }
     }
 
@@ -70,29 +66,24 @@ impl RelayService {
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // The actor ended first: the relay is over, or moved.
-            Ok(Err(_)) if self.context.store.is_shared() => self.stop_remote(relay_id).await,
-            Ok(Err(_)) => match self.find(relay_id).await.map_err(RequestError::from)? {
-                Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
-                _ => {
-                    let reason = "the relay's actor ended while the stop waited";
-                    Err(RequestError::Unconfirmed(reason.into()).into())
-                }
-            },
+            Ok(Err(_)) => self.stop_remote(relay_id).await,
             Err(_) => Err(RequestError::Unconfirmed("the stop is not stored yet".into()).into()),
         }
     }
 
+    async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
+        let now = self.context.clock.now();
+        self.context.cluster.stop(relay_id, now).await
+    }
+
     /// The channel's slot holder, or else its newest relay.
     async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, RequestError> {
-        let store = &self.context.store;
-        // In a fleet another node may have a newer relay.
-        let is_newest =
-            |relay: &Arc<RelaySnapshot>| relay.durable.phase.holds_slot() || !store.is_shared();
-        if let Some(relay) = self.channel(channel_id).filter(is_newest) {
-            return Ok(Some((*relay.durable).clone()));
+        let here = self.channel(channel_id);
+        let here = here.map(|relay| (*relay.durable).clone());
+        if here.as_ref().is_some_and(|here| here.phase.holds_slot()) {
+            return Ok(here);
         }
-        let stored = store.newest_relay(channel_id).await?;
-        Ok(stored.as_ref().map(StoredRelay::durable).transpose()?)
+        self.context.cluster.newest_relay(channel_id, here).await
     }
 
     /// Stops every relay and waits until all are down. Returns false if `limit` passes first.
@@ -120,12 +111,4 @@ impl RelayService {
         };
         tokio::time::timeout(limit, all_down).await.is_ok()
     }
-}
-
-/// After a write the stop may be stored.
-pub(super) fn unconfirmed(error: StoreError) -> RequestError {
-    if let StoreError::Unavailable(reason) = error {
-        return RequestError::Unconfirmed(reason);
-    }
-    error.into()
 }

@@ -9,11 +9,12 @@ use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use super::statement;
+use super::{sql, statement};
 use crate::store::connect::Target;
 use crate::store::writer::{OperationError, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Id, Store, StoreError};
 
 /// Each database has its own channel of this name.
 pub(super) const CHANNEL: &str = "relaykeeper";
@@ -69,7 +70,7 @@ impl Store {
     pub fn listen(&self, epoch: i64) -> FleetListener {
         let (signals, received) = mpsc::channel(BUFFER);
         let target = self.inner.target.clone();
-        let writer = self.inner.writer.clone();
+        let (writer, stops) = (self.inner.writer.clone(), self.inner.stops.clone());
         let task = tokio::spawn(async move {
             let Target::Postgres(options) = target else {
                 return std::future::pending().await;
@@ -84,6 +85,10 @@ impl Store {
                     let _ = signals.try_send(FleetSignal::Resubscribed);
                     // `None`: the connection broke.
                     while let Some(notice) = listener.try_recv().await? {
+                        if let Some(relay_id) = stopped(notice.payload()) {
+                            let _ = stops.send(Some(relay_id));
+                            continue;
+                        }
                         match read(notice.payload(), epoch) {
                             Some(FleetSignal::Outbox) => writer.outbox_was_written(),
                             Some(signal) => {
@@ -119,14 +124,19 @@ impl Store {
     }
 }
 
-/// PostgreSQL sends it when the transaction commits.
-pub(in crate::store) async fn notify_outbox(tx: &Tx<'_>) -> Result<(), OperationError> {
+/// Signals that messages were written to the outbox, and which relays of `stopped` another node waits for. PostgreSQL
+/// sends it when the transaction commits.
+pub(in crate::store) async fn notify_outbox(
+    tx: &Tx<'_>,
+    stopped: impl IntoIterator<Item = Id>,
+) -> Result<(), OperationError> {
     if tx.sql.get_database_backend() == DbBackend::Postgres {
-        let notice = statement(
-            "SELECT pg_notify($1, $2)",
-            [CHANNEL.into(), payload(None, FleetSignal::Outbox).into()],
-        );
-        tx.sql.execute_raw(notice).await?;
+        let stopped: Vec<String> = stopped.into_iter().map(|id| id.to_string()).collect();
+        let outbox = payload(None, FleetSignal::Outbox);
+        let notice = [CHANNEL.into(), outbox.into(), stopped.join(",").into()];
+        tx.sql
+            .execute_raw(statement(sql::NOTIFY_OUTBOX, notice))
+            .await?;
     }
     Ok(())
 }
@@ -135,6 +145,11 @@ pub(in crate::store) async fn notify_outbox(tx: &Tx<'_>) -> Result<(), Operation
 pub(super) fn payload(recipient: Option<i64>, what: FleetSignal) -> String {
     let recipient = recipient.map_or("*".to_owned(), |epoch| epoch.to_string());
     format!("{recipient} {what}")
+}
+
+/// See [`sql::NOTIFY_OUTBOX`].
+fn stopped(payload: &str) -> Option<Uuid> {
+    payload.strip_prefix("stopped ")?.parse().ok()
 }
 
 /// Ignores signals to other nodes, and those of later versions.
@@ -159,6 +174,8 @@ mod tests {
             Some(FleetSignal::Free)
         );
         assert_eq!(read(&payload(Some(8), FleetSignal::Stop), 7), None);
+        let relay_id = Uuid::from_u128(7);
+        assert_eq!(stopped(&format!("stopped {relay_id}")), Some(relay_id));
         for odd in ["", "*", "7", "* of_a_later_version", "x stop"] {
             assert_eq!(read(odd, 7), None, "{odd}");
         }

@@ -21,6 +21,9 @@ pub(super) const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM
 /// Of two nodes that try at once, the second finds another leader than `$2`.
 pub(super) const REPLACE_LEADER: &str = "UPDATE instance SET leader = $1 WHERE id = 1 AND leader = $2 \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = $2)";
+/// `$3`: relays that no longer hold their slots, with commas between them.
+pub(super) const NOTIFY_OUTBOX: &str = "SELECT pg_notify($1, $2) UNION ALL SELECT pg_notify($1, 'stopped ' || id) FROM relays \
+    WHERE id = ANY (string_to_array($3, ',')::uuid[]) AND stop_requested_at IS NOT NULL";
 pub(super) const SEND_MESSAGE: &str = "WITH sent AS (INSERT INTO peer_messages (recipient, body) VALUES ($1, $2) RETURNING id) \
     SELECT pg_notify($3, $4) FROM sent";
 pub(super) const TAKE_MESSAGES: &str = "WITH taken AS (DELETE FROM peer_messages WHERE recipient = $1 RETURNING id, body) \

@@ -134,7 +134,7 @@ impl Operation for Redeliver {
             .await?;
         enable(tx).await?;
         tx.outbox_written.store(true, Ordering::Relaxed);
-        notify_outbox(tx).await?;
+        notify_outbox(tx, []).await?;
         Ok(true)
     }
 }

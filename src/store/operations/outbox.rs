@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::deliveries::new_delivery;
 use super::many_rows::pieces;
+use crate::relay::Announcement;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::notify_outbox;
 use crate::store::writer::{OperationError, Tx};
@@ -45,7 +46,11 @@ pub(crate) async fn write_messages(
         }
     }
     tx.outbox_written.store(true, Ordering::Relaxed);
-    notify_outbox(tx).await
+    let has_stopped = |message: &&OutboxMessage| {
+        message.kind == Announcement::Stopped || message.kind == Announcement::Failed
+    };
+    let stopped = messages.iter().filter(has_stopped);
+    notify_outbox(tx, stopped.map(|message| message.relay_id)).await
 }
 
 /// Locks the head until the transaction ends. SQLite has one writer anyway.

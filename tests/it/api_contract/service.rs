@@ -2,7 +2,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaykeeper::actors::{NodeContext, NodeRunner, RelayService, VendorClients};
+use relaykeeper::actors::{Cluster, NodeContext, NodeRunner, RelayService, VendorClients};
 use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Dependencies, Viewers, server};
@@ -92,7 +92,8 @@ fn idle(settings: &Settings, store: &Store) -> RelayService {
     let platforms = Platforms::of_settings(&settings, &runtime, &lease, None).unwrap();
     let vendors =
         VendorClients::new(Arc::clone(&settings), runtime.clone(), lease, platforms).unwrap();
-    let context = NodeContext::new(settings, store.clone(), Arc::new(vendors), runtime);
+    let cluster = Cluster::on(store.clone());
+    let context = NodeContext::new(settings, cluster, Arc::new(vendors), runtime);
     NodeRunner::new(context).service()
 }
 

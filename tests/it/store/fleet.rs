@@ -1,6 +1,6 @@
 //! Several nodes on one PostgreSQL.
 
-use relaykeeper::store::{Fleet, FleetSignal, PollTurn, ShareChange, SharedPoll};
+use relaykeeper::store::{Fleet, FleetSignal, PollTurn, ShareChange, SharedPoll, StopSignals};
 
 use super::*;
 use crate::support::database::on;
@@ -159,8 +159,12 @@ async fn a_stop_is_kept_for_the_owner_and_signalled_at_once() {
         assert!(other.request_stop(*rows[0].id, at(50)).await.unwrap());
         assert_eq!(hears.next().await, FleetSignal::Stop);
         assert_eq!(one.stops_requested(a).await.unwrap(), [*rows[0].id]);
-        assert!(one.stop_is_requested(*rows[0].id).await.unwrap());
-        assert!(!one.stop_is_requested(*rows[1].id).await.unwrap());
+        let is_requested = async |row: &StoredRelay| {
+            let stored = one.relay(*row.id).await.unwrap().unwrap();
+            stored.stop_requested_at.is_some()
+        };
+        assert!(is_requested(&rows[0]).await);
+        assert!(!is_requested(&rows[1]).await);
         // No node received the signal: the next owner finds the stop.
         one.leave(a).await.unwrap();
         other.claim(b, 9).await.unwrap();
@@ -171,6 +175,43 @@ async fn a_stop_is_kept_for_the_owner_and_signalled_at_once() {
         assert_eq!(other.save(next(row, 1, b)).await, Ok(Saved::Saved));
         assert_eq!(other.stops_requested(b).await.unwrap().len(), 0);
         assert!(!other.request_stop(*rows[0].id, at(60)).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_requested_stop_is_signalled_to_the_other_nodes_once_it_is_stored() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let (a, b) = (joined(&one).await, joined(&other).await);
+        let rows = driven(&one, a, 1..3).await;
+        let (of_itself, requested) = (*rows[0].id, *rows[1].id);
+        let mut hears = other.listen(b);
+        assert_eq!(hears.next().await, FleetSignal::Resubscribed);
+        let (mut waiting, mut unasked) = (other.stop_signals(), other.stop_signals());
+        assert!(other.request_stop(requested, at(50)).await.unwrap());
+        let is_told = async |signals: &mut StopSignals, id: Uuid, within: Duration| {
+            let told = tokio::time::timeout(within, signals.next(id));
+            told.await.is_ok()
+        };
+        let (soon, long) = (Duration::from_millis(50), Duration::from_secs(5));
+        assert!(!is_told(&mut waiting, requested, soon).await, "not yet");
+        for row in rows {
+            let stopped = StoredRelay {
+                phase: "stopping".into(),
+                ..row
+            };
+            let save = Save {
+                outbox: vec![message(Some(2), "relay.stopped")],
+                ..next(stopped, 1, a)
+            };
+            assert_eq!(one.save(save).await, Ok(Saved::Saved));
+        }
+        assert!(is_told(&mut waiting, requested, long).await);
+        assert!(!is_told(&mut unasked, of_itself, soon).await);
+        other.recheck_stops();
+        assert!(is_told(&mut unasked, of_itself, long).await);
     })
     .await;
 }
