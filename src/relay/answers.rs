@@ -73,7 +73,7 @@ impl Relay {
                 others,
             } => {
                 self.volatile.ingest_in_doubt = false;
-                self.volatile.keys_refused = 0;
+                self.volatile.ingests_missed = 0;
                 self.volatile.ingest.reset();
                 self.record(
                     step,

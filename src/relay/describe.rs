@@ -165,6 +165,7 @@ mod tests {
         ] {
             let text = Fact::Notified { hint }.describe();
             assert!(text.contains(part), "{text}");
+            assert!(!text.contains("Cloudflare"), "{text}");
         }
     }
 

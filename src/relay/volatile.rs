@@ -108,8 +108,8 @@ pub(super) struct Volatile {
     pub(super) reacquire: bool,
     /// Consecutive starts whose resource Agora refused.
     pub(super) resources_refused: u32,
-    /// Consecutive idempotency keys of a removed ingest.
-    pub(super) keys_refused: u32,
+    /// Consecutive creations that left no ingest.
+    pub(super) ingests_missed: u32,
     pub(super) ingest_in_doubt: bool,
     /// Since when the platform answers that the broadcast of a closed ingest goes on.
     pub(super) still_live_since: Option<DateTime<Utc>>,

@@ -5,14 +5,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use relaykeeper::relay::*;
+use strum::IntoEnumIterator;
 use uuid::Uuid;
 
-use crate::platforms;
+use crate::platforms::{Lack, Platform};
 
 /// The next event: which one, and its details.
 type Draw = (u8, u16);
 
-fn spec(web: bool, recording: bool, keep: bool) -> Spec {
+fn spec(web: bool, recording: bool, keep: bool, lacks: u16) -> Spec {
     let secs = Duration::from_secs;
     let backend = if web {
         Backend::CloudRecording {
@@ -38,8 +39,8 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
         enable_recording: recording,
         delete_recording_after_days: None,
         keep_ingest: keep,
-        platform: PlatformName::new("cloudflare"),
-        capabilities: platforms::cloudflare(),
+        platform: PlatformName::new("platform"),
+        capabilities: platform(lacks).capabilities,
         backend,
         timing: Timing {
             poll_interval: secs(5),
@@ -61,6 +62,15 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
         requested_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         egress_not_before: None,
     }
+}
+
+/// A platform that lacks what the bits say.
+fn platform(bits: u16) -> Platform {
+    let lacks = Lack::iter().enumerate();
+    let lacks: Vec<_> = lacks
+        .filter_map(|(at, lack)| (bits >> at & 1 == 1).then_some(lack))
+        .collect();
+    Platform::without(&lacks)
 }
 
 struct Life {
@@ -190,7 +200,7 @@ impl Life {
                 id: "input".into(),
                 hls_url: String::new(),
                 dash_url: None,
-                others: Vec::new(),
+                others: vec!["other".into(); usize::from(odd == 3)],
                 settings_refused: Vec::new(),
             },
             Call::Acquire { .. } => Answer::Acquired {
@@ -230,6 +240,9 @@ impl Life {
             Call::StopEgress(_) | Call::CloseIngest { .. } if odd == 0 => Answer::NotFound,
             Call::StopEgress(_) => Answer::Stopped,
             Call::CloseIngest { .. } => Answer::Closed,
+            Call::RemoveIngest { .. } if odd < 2 => Answer::StillLive {
+                retry_after: Duration::from_secs(u64::from(how)),
+            },
             Call::RemoveIngest { .. } => Answer::Removed,
             Call::PollRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
             Call::PollRecordings { .. } => Answer::Recordings(vec![recording]),
@@ -385,17 +398,21 @@ impl Life {
 
     /// A second egress starts only behind new keys, when the first is gone or left to a cleanup job.
     fn check_replacements(&self) {
+        let renews_key = self.relay.durable().spec.capabilities.renews_key;
         let mut gone = true;
-        let mut rotated = true;
+        let mut renewed = true;
         for (_, fact) in &self.journal {
             match fact {
                 Fact::EgressStarting { attempt, .. } => {
                     assert!(gone, "egress {attempt} starts beside another");
-                    assert!(rotated, "egress {attempt} starts on old keys");
-                    (gone, rotated) = (false, false);
+                    assert!(renewed, "egress {attempt} starts on an old key");
+                    (gone, renewed) = (false, !renews_key);
                 }
                 Fact::EgressGone { .. } => gone = true,
-                Fact::KeyRenewed => rotated = gone,
+                Fact::KeyRenewed => {
+                    assert!(renews_key, "the key cannot be renewed");
+                    renewed = gone;
+                }
                 _ => {}
             }
         }
@@ -415,9 +432,10 @@ proptest! {
         web: bool,
         recording: bool,
         keep: bool,
+        lacks: u16,
         draws in prop::collection::vec(any::<Draw>(), 0..250),
     ) {
-        let mut life = Life::begin(spec(web, recording, keep));
+        let mut life = Life::begin(spec(web, recording, keep, lacks));
         for draw in draws {
             life.draw(draw);
         }
@@ -435,9 +453,10 @@ proptest! {
     #[test]
     fn a_stop_ends_every_relay_wherever_it_is(
         web: bool,
+        lacks: u16,
         draws in prop::collection::vec(any::<Draw>(), 0..120),
     ) {
-        let mut life = Life::begin(spec(web, true, false));
+        let mut life = Life::begin(spec(web, true, false, lacks));
         for draw in draws {
             life.draw(draw);
         }

@@ -1,5 +1,5 @@
-//! Runs the core against a model of both vendors in virtual time: whatever fails, crashes, is lost or comes late,
-//! nothing is left over or done twice.
+//! Runs the core against a model of Agora and of a platform in virtual time: whatever fails, crashes, is lost or comes
+//! late, nothing is left over or done twice.
 //!
 //! `SEED=…` runs one relay and prints a trace; `SIM_RELAYS=…` sets the number of relays, `SIM_FROM=…` the first seed.
 
@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use strum::IntoEnumIterator;
+
+use crate::platforms::{Lack, Platform, WORST};
+use dice::Dice;
 use mutants::Mutant;
 use run::{Broken, Report, Run};
 
@@ -22,8 +26,43 @@ fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// The platforms of a run.
+#[derive(Debug, Clone, Copy)]
+enum Platforms {
+    Best,
+    Worst,
+    Without(Lack),
+    /// Each relay has another.
+    Drawn,
+}
+
+impl Platforms {
+    fn of(self, seed: u64) -> Platform {
+        match self {
+            Self::Best => Platform::best(),
+            Self::Worst => Platform::without(&WORST),
+            Self::Without(lack) => Platform::without(&[lack]),
+            Self::Drawn => {
+                let mut dice = Dice::new(!seed);
+                let lacks: Vec<_> = Lack::iter().filter(|_| dice.chance(400)).collect();
+                Platform::without(&lacks)
+            }
+        }
+    }
+
+    fn fixed() -> impl Iterator<Item = Self> {
+        let one_lack = Lack::iter().map(Self::Without);
+        [Self::Best, Self::Worst].into_iter().chain(one_lack)
+    }
+}
+
 /// Runs seeds on all cores. Returns the reports of relays that broke no rule, and the broken rules by seed.
-fn run_all(from: u64, relays: u64, mutant: Mutant) -> (Vec<Report>, Vec<Broken>) {
+fn run_all(
+    from: u64,
+    relays: u64,
+    platforms: Platforms,
+    mutant: Mutant,
+) -> (Vec<Report>, Vec<Broken>) {
     let next = AtomicU64::new(from);
     let all = Mutex::new((Vec::new(), Vec::new()));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -36,7 +75,7 @@ fn run_all(from: u64, relays: u64, mutant: Mutant) -> (Vec<Report>, Vec<Broken>)
                     if seed >= from + relays {
                         break;
                     }
-                    match Run::of(seed, mutant, false) {
+                    match Run::of(seed, &platforms.of(seed), mutant, false) {
                         Ok(report) => reports.push(report),
                         Err(rule) => broken.push(rule),
                     }
@@ -63,29 +102,39 @@ fn tally(broken: &[Broken]) -> BTreeMap<String, (usize, u64)> {
     rules
 }
 
-fn failure_text(broken: &Broken) -> String {
+fn failure_text(platforms: Platforms, broken: &Broken) -> String {
     format!(
-        "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test -p relaykeeper-relay-tests nothing_leaks)",
-        broken.trace, broken.seed, broken.rule, broken.seed
+        "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test -p relaykeeper-relay-tests {})",
+        broken.trace,
+        broken.seed,
+        broken.rule,
+        broken.seed,
+        match platforms {
+            Platforms::Best | Platforms::Without(_) => "nothing_leaks_and",
+            Platforms::Worst => "nothing_leaks_on_the_worst",
+            Platforms::Drawn => "nothing_leaks_on_any",
+        }
     )
 }
 
-#[test]
-fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
+/// Runs this many relays, which must break no rule.
+fn nothing_leaks(platforms: Platforms, relays: u64) -> Vec<Report> {
+    let traced = |seed| Run::of(seed, &platforms.of(seed), Mutant::None, true);
     if let Some(seed) = env("SEED") {
-        let broken = Run::of(seed, Mutant::None, true);
+        let ended = traced(seed);
         panic!(
             "{}",
-            broken.map_or_else(|b| failure_text(&b), |r| format!("{r:?}"))
+            ended.map_or_else(|b| failure_text(platforms, &b), |r| format!("{r:?}"))
         );
     }
-    let relays = env("SIM_RELAYS").unwrap_or(100_000);
-    let (reports, broken) = run_all(env("SIM_FROM").unwrap_or(1), relays, Mutant::None);
+    let relays = env("SIM_RELAYS").unwrap_or(relays);
+    let from = env("SIM_FROM").unwrap_or(1);
+    let (reports, broken) = run_all(from, relays, platforms, Mutant::None);
     if let Some(first) = broken.first() {
-        let first = Run::of(first.seed, Mutant::None, true).expect_err("a seed is deterministic");
+        let first = traced(first.seed).expect_err("a seed is deterministic");
         panic!(
             "{}\n{} of {relays}: {:#?}",
-            failure_text(&first),
+            failure_text(platforms, &first),
             broken.len(),
             tally(&broken)
         );
@@ -130,22 +179,56 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
             assert!(outcomes.contains_key(code), "{code} in {outcomes:?}");
         }
     }
+    reports
 }
 
-/// Plants a bug, which must break its rule within 10,000 relays.
+#[test]
+fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
+    nothing_leaks(Platforms::Best, 100_000);
+}
+
+#[test]
+fn nothing_leaks_on_the_worst_platform() {
+    let reports = nothing_leaks(Platforms::Worst, 10_000);
+    if reports.len() >= 10_000 {
+        assert!(reports.iter().any(|r| r.looked_up), "an ingest looked up");
+        assert!(reports.iter().any(|r| r.had_others), "two of one tag");
+        assert!(reports.iter().any(|r| r.waited), "a removal that waits");
+        assert!(reports.iter().any(|r| r.not_final), "an early recording");
+    }
+}
+
+#[test]
+fn nothing_leaks_on_any_platform() {
+    nothing_leaks(Platforms::Drawn, 10_000);
+}
+
+/// Plants a bug. On every platform that it can hurt it must break its rule within 10,000 relays.
 fn caught(mutant: Mutant, by: &str) {
-    const AT_ONCE: u64 = 500;
+    let hurt: Vec<_> = Platforms::fixed()
+        .filter(|platforms| mutant.hurts(&platforms.of(0)))
+        .collect();
+    assert!(!hurt.is_empty(), "{mutant:?} hurts nothing");
+    for platforms in hurt {
+        let seed = caught_on(platforms, mutant, by);
+        println!("{mutant:?} is caught on {platforms:?} in relay {seed}");
+    }
+}
+
+fn caught_on(platforms: Platforms, mutant: Mutant, by: &str) -> u64 {
     let mut seen = BTreeMap::new();
-    for part in 0..20 {
-        let (_, broken) = run_all(1 + part * AT_ONCE, AT_ONCE, mutant);
+    let (mut from, mut relays) = (1, 50);
+    while from < 10_000 {
+        let (_, broken) = run_all(from, relays, platforms, mutant);
         let caught = broken.iter().find(|broken| broken.rule.contains(by));
-        if let Some(Broken { seed, rule, .. }) = caught {
-            println!("{mutant:?} is caught in relay {seed}: {rule}");
-            return;
+        if let Some(Broken { seed, .. }) = caught {
+            return *seed;
         }
         seen.append(&mut tally(&broken));
+        from += relays;
+        relays = (relays * 2).min(10_001 - from);
     }
-    panic!("{mutant:?} was not seen as \"{by}\", only as {seen:?}");
+    panic!("{mutant:?} was not seen as \"{by}\" on {platforms:?}, only as {seen:?}");
 }
 
 #[test]
@@ -155,12 +238,12 @@ fn a_start_repeated_without_polling_is_caught() {
 
 #[test]
 fn an_ingest_created_twice_is_caught() {
-    caught(Mutant::CreateWithoutKey, "is unowned");
+    caught(Mutant::CreateBlindly, "is unowned");
 }
 
 #[test]
-fn a_replacement_without_new_keys_is_caught() {
-    caught(Mutant::ReplaceWithoutRotating, "egresses can publish");
+fn a_replacement_without_a_new_key_is_caught() {
+    caught(Mutant::ReplaceWithoutRenewing, "egresses can publish");
 }
 
 #[test]
@@ -174,13 +257,13 @@ fn an_egress_that_is_never_stopped_is_caught() {
 }
 
 #[test]
-fn an_ingest_that_is_never_disabled_is_caught() {
-    caught(Mutant::DisableForgotten, "is not disabled");
+fn an_ingest_that_is_never_closed_is_caught() {
+    caught(Mutant::CloseForgotten, "is not closed");
 }
 
 #[test]
-fn an_ingest_that_is_never_deleted_is_caught() {
-    caught(Mutant::DeleteForgotten, "is unowned");
+fn an_ingest_that_is_never_removed_is_caught() {
+    caught(Mutant::RemoveForgotten, "is unowned");
 }
 
 #[test]
@@ -196,4 +279,32 @@ fn a_call_whose_intent_is_not_stored_is_caught() {
 #[test]
 fn a_store_that_forgets_is_caught() {
     caught(Mutant::LastEntryLost, "out of order");
+}
+
+#[test]
+fn a_second_ingest_of_the_same_tag_that_is_forgotten_is_caught() {
+    caught(Mutant::OthersForgotten, "is unowned");
+}
+
+#[test]
+fn a_look_up_that_is_believed_once_is_caught() {
+    caught(Mutant::LookUpBelieved, "is unowned");
+}
+
+#[test]
+fn an_ingest_that_is_given_up_while_its_broadcast_goes_on_is_caught() {
+    caught(Mutant::StillLiveMeansRemoved, "is unowned");
+}
+
+#[test]
+fn a_recording_that_is_taken_before_it_is_complete_is_caught() {
+    caught(Mutant::ReadyMeansFinal, "ms counts");
+}
+
+#[test]
+fn a_search_for_recordings_where_there_are_none_is_caught() {
+    caught(
+        Mutant::RecordingsExpected,
+        "searched for where there are none",
+    );
 }

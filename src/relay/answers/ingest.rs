@@ -38,7 +38,7 @@ impl Relay {
                     return Ok(());
                 }
                 let (first, jitter) = (self.first_wait(), self.volatile.jitter);
-                let due = retry_renamed(&mut self.volatile.keys_refused, first, jitter, now);
+                let due = retry_renamed(&mut self.volatile.ingests_missed, first, jitter, now);
                 self.volatile.ingest.reset();
                 self.volatile.ingest.due = due;
                 self.record(
@@ -116,7 +116,10 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         self.volatile.ingest_in_doubt = false;
         if self.durable.phase != Phase::Stopping {
+            let (first, jitter) = (self.first_wait(), self.volatile.jitter);
+            let due = retry_renamed(&mut self.volatile.ingests_missed, first, jitter, now);
             self.volatile.ingest.reset();
+            self.volatile.ingest.due = due;
             let attempt = attempt + 1;
             self.record(step, Fact::IngestRequested { attempt }, now)?;
         }

@@ -45,7 +45,7 @@ fn a_stop_ends_a_relay_in_every_phase_and_a_second_stop_is_ignored() {
 }
 
 #[test]
-fn the_egress_is_stopped_before_the_ingest_is_disabled() {
+fn the_egress_is_stopped_before_the_ingest_is_closed() {
     on_both(|spec| {
         let mut life = stopped(spec);
         assert_eq!(life.called.last(), Some(&"stop_egress"));
@@ -62,9 +62,9 @@ fn a_stop_without_an_answer_does_not_keep_the_ingest_open() {
         let mut life = stopped(spec);
         life.now += secs(5);
         life.handle(Event::Tick);
-        let disable = life.waiting("close_ingest");
+        let close = life.waiting("close_ingest");
         assert!(matches!(
-            disable,
+            close,
             Some(Call::CloseIngest { urgent: true, .. })
         ));
     });
@@ -100,8 +100,8 @@ fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_clean
     let polled_for_again_after = |spec: Spec| {
         let mut life = stopped(spec);
         life.answer("stop_egress", Answer::NotFound);
-        let disable = life.waiting("close_ingest");
-        let urgent = matches!(disable, Some(Call::CloseIngest { urgent: true, .. }));
+        let close = life.waiting("close_ingest");
+        let urgent = matches!(close, Some(Call::CloseIngest { urgent: true, .. }));
         assert!(urgent, "it may still run");
         let due = life.journal.iter().find_map(|(_, fact)| match fact {
             Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.due),
@@ -121,7 +121,7 @@ fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_clean
 }
 
 #[test]
-fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
+fn an_ingest_that_is_to_be_kept_is_closed_and_not_removed() {
     on_both(|mut spec| {
         spec.keep_ingest = true;
         let mut life = stopped(spec);
@@ -132,7 +132,7 @@ fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
 }
 
 #[test]
-fn an_ingest_that_cannot_be_deleted_becomes_a_cleanup_job() {
+fn an_ingest_that_cannot_be_removed_becomes_a_cleanup_job() {
     let mut life = finalizing(push());
     life.answer(
         "poll_recordings",
@@ -191,7 +191,7 @@ fn the_channels_next_relay_may_start_its_egress_when_this_ones_can_be_no_more() 
 }
 
 #[test]
-fn the_ingest_is_disabled_at_once_when_the_stop_of_the_egress_has_failed() {
+fn the_ingest_is_closed_at_once_when_the_stop_of_the_egress_has_failed() {
     on_both(|spec| {
         let mut life = stopped(spec);
         assert_eq!(life.waiting("close_ingest"), None);
@@ -218,7 +218,7 @@ fn what_a_vendor_refuses_to_take_down_becomes_a_cleanup_job_at_once() {
 }
 
 #[test]
-fn an_ingest_is_deleted_in_three_tries_before_that_becomes_a_cleanup_job() {
+fn an_ingest_is_removed_in_three_tries_before_that_becomes_a_cleanup_job() {
     let mut life = finalizing(push());
     let recordings = vec![recording("video", RecordingState::Ready, 40)];
     life.answer("poll_recordings", Answer::Recordings(recordings));
@@ -231,7 +231,7 @@ fn an_ingest_is_deleted_in_three_tries_before_that_becomes_a_cleanup_job() {
 }
 
 #[test]
-fn a_creation_in_doubt_is_repeated_after_a_stop_and_what_it_created_is_disabled() {
+fn a_creation_in_doubt_is_repeated_after_a_stop_and_what_it_created_is_closed() {
     let mut life = Life::begin(push());
     life.handle(Event::Stop);
     life.fail("create_ingest", Class::Timeout, true);

@@ -62,6 +62,24 @@ fn without_a_key_a_creation_without_an_answer_is_looked_up_before_another_is_mad
 }
 
 #[test]
+fn look_ups_that_find_nothing_are_followed_at_once_and_then_with_growing_waits() {
+    without(no_key, |spec| {
+        let mut life = Life::begin(spec);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            life.fail("create_ingest", Class::Timeout, true);
+            until_waiting(&mut life, "find_ingest");
+            life.answer("find_ingest", Answer::NotFound);
+            let from = life.now;
+            until_waiting(&mut life, "create_ingest");
+            waits.push(life.since(from).num_seconds());
+        }
+        assert_eq!(waits[0], 0);
+        assert!(waits.is_sorted() && waits[3] >= 3, "{waits:?}");
+    });
+}
+
+#[test]
 fn without_a_key_a_creation_that_was_certainly_refused_is_repeated_at_once() {
     without(no_key, |spec| {
         let mut life = Life::begin(spec);

@@ -151,7 +151,7 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
 }
 
 #[test]
-fn a_replacement_resumes_after_a_crash_and_rotates_the_keys_first() {
+fn a_replacement_resumes_after_a_crash_and_renews_the_key_first() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);

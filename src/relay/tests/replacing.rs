@@ -24,7 +24,7 @@ fn the_egress_is_polled_at_once_when_the_feed_is_lost() {
 }
 
 #[test]
-fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_new_keys() {
+fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_a_new_key() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         let gone = life.relay.durable().feed_gone_since.unwrap();
@@ -37,7 +37,7 @@ fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_new_keys() {
         assert_eq!(
             life.called,
             ["renew_ingest_key"],
-            "nothing starts on the old keys"
+            "nothing starts on the old key"
         );
         replace(&mut life, "second");
         life.feed = Some(true);
@@ -231,8 +231,8 @@ fn two_egresses_are_replaced_and_the_third_loss_ends_the_relay() {
         }
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        let disable = life.waiting("close_ingest");
-        let calm = matches!(disable, Some(Call::CloseIngest { urgent: false, .. }));
+        let close = life.waiting("close_ingest");
+        let calm = matches!(close, Some(Call::CloseIngest { urgent: false, .. }));
         assert!(calm, "it is proved gone");
         assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
         assert_eq!(life.detail().egress.as_deref(), Some("exited"));
@@ -286,7 +286,7 @@ fn a_late_reading_of_a_replaced_egress_is_ignored() {
 }
 
 #[test]
-fn an_ingest_that_is_gone_when_its_keys_are_rotated_ends_the_relay() {
+fn an_ingest_that_is_gone_when_its_key_is_renewed_ends_the_relay() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);
@@ -334,7 +334,7 @@ fn an_egress_with_a_cut_output_gets_its_target_again_a_limited_number_of_times()
 }
 
 #[test]
-fn an_egress_that_may_still_run_has_its_ingest_disabled_urgently() {
+fn an_egress_that_may_still_run_has_its_ingest_closed_urgently() {
     let mut life = Life::without_feed(push());
     for id in ["second", "third"] {
         life.egress = Some(EgressReading::Exited);
@@ -345,12 +345,12 @@ fn an_egress_that_may_still_run_has_its_ingest_disabled_urgently() {
     life.egress = Some(EgressReading::NotFound);
     life.wait(150);
     assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
-    let disable = life.waiting("close_ingest");
-    let urgent = matches!(disable, Some(Call::CloseIngest { urgent: true, .. }));
+    let close = life.waiting("close_ingest");
+    let urgent = matches!(close, Some(Call::CloseIngest { urgent: true, .. }));
     assert!(urgent, "it may come back");
 }
 
-/// A relay on air whose egress exited: it rotates the keys.
+/// A relay on air whose egress exited: it renews the key.
 fn replacing(spec: Spec) -> Life {
     let mut life = Life::without_feed(spec);
     life.egress = Some(EgressReading::Exited);

@@ -108,7 +108,7 @@ fn a_stop_for_a_replacement_that_is_refused_ends_the_relay() {
 }
 
 #[test]
-fn an_ingest_that_cannot_be_found_to_rotate_its_keys_ends_the_relay() {
+fn an_ingest_that_cannot_be_found_to_renew_its_key_ends_the_relay() {
     let mut life = Life::without_feed(push());
     life.egress = Some(EgressReading::Exited);
     life.wait(16);

@@ -183,7 +183,7 @@ fn an_egress_that_runs_under_an_unknown_session_is_kept() {
 }
 
 #[test]
-fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_disabled() {
+fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_closed() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);

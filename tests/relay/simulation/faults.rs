@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::queue::Fate;
 use super::vendors::{Ms, VendorFaults};
-use crate::platforms;
+use crate::platforms::Platform;
 
 pub const START: Ms = 1_700_000_000_000;
 
@@ -27,7 +27,7 @@ pub fn clock(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap()
 }
 
-pub fn spec(dice: &mut Dice) -> Spec {
+pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
     let secs = Duration::from_secs;
     let web = dice.chance(500);
     let backend = if web {
@@ -55,8 +55,8 @@ pub fn spec(dice: &mut Dice) -> Spec {
         enable_recording: dice.chance(800),
         delete_recording_after_days: Some(30),
         keep_ingest: dice.chance(200),
-        platform: PlatformName::new("cloudflare"),
-        capabilities: platforms::cloudflare(),
+        platform: PlatformName::new("platform"),
+        capabilities: platform.capabilities.clone(),
         backend,
         timing: Timing {
             poll_interval: secs(5),
@@ -155,6 +155,7 @@ pub fn outage(dice: &mut Dice) -> Option<(Ms, Ms, Fate)> {
 pub fn failing_call(dice: &mut Dice) -> Option<(&'static str, Fate)> {
     let kinds = [
         "create_ingest",
+        "find_ingest",
         "acquire",
         "start_egress",
         "create_converter",

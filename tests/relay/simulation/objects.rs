@@ -1,6 +1,6 @@
 //! The objects at the vendors.
 
-use relaykeeper::relay::{Hint, Recording, RecordingState};
+use relaykeeper::relay::{Hint, Recording, RecordingPlace, RecordingState, RecordingsKept};
 
 /// Milliseconds of the simulation's own time. A process's clock may be off.
 pub type Ms = u64;
@@ -13,11 +13,16 @@ pub struct Input {
     pub enabled: bool,
     pub deleted: bool,
     pub created: Ms,
+    /// A list may lag.
+    pub listed_from: Ms,
     pub streaming_since: Option<Ms>,
+    /// The platform notices the end of a broadcast late.
+    pub broadcast_until: Ms,
+    pub sessions: u32,
     pub recordings: Vec<Recorded>,
 }
 
-/// A recording as Cloudflare makes it.
+/// A recording as the platform makes it.
 #[derive(Debug)]
 pub struct Recorded {
     pub id: String,
@@ -96,19 +101,34 @@ impl Task {
 }
 
 impl Recorded {
-    pub fn reading(&self, now: Ms) -> Recording {
+    /// `early`: it is called ready as soon as something streamed, with a duration that lags.
+    pub fn reading(&self, kept: RecordingsKept, early: bool, now: Ms) -> Recording {
         let done = self.closed.is_some_and(|at| at + self.processing <= now);
         let state = match (done, self.fails) {
+            (false, _) if early && self.streamed > 0 => RecordingState::Ready,
             (false, _) => RecordingState::Processing,
             (true, false) => RecordingState::Ready,
             (true, true) => RecordingState::Failed,
         };
+        let place = match kept {
+            RecordingsKept::Platform => RecordingPlace::Platform {
+                hls_url: String::new(),
+                dash_url: None,
+                thumbnail_url: None,
+            },
+            RecordingsKept::Elsewhere | RecordingsKept::Nowhere => RecordingPlace::Elsewhere {
+                location: String::new(),
+            },
+        };
         Recording {
             id: self.id.clone(),
             state,
-            is_final: state == RecordingState::Ready,
-            duration_ms: (state == RecordingState::Ready).then_some(self.streamed),
-            place: None,
+            is_final: done,
+            duration_ms: (state == RecordingState::Ready).then_some(match done {
+                true => self.streamed,
+                false => self.streamed / 2,
+            }),
+            place: (state == RecordingState::Ready).then_some(place),
         }
     }
 }

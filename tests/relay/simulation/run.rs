@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Action, Announcement, Answer, Backend, Call, Class, Cleanup, CleanupJob, CloudTask, Durable,
-    EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome, OutcomeCode, PageReport,
-    Phase, Relay, Spec, Step,
+    Action, Announcement, Answer, Backend, Call, Class, Cleanup, CleanupJob, CloudTask,
+    CreateRepeat, Durable, EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome,
+    OutcomeCode, PageReport, Phase, Recording, RecordingState, RecordingsKept, Relay, Spec, Step,
 };
 
 use super::dice::Dice;
@@ -17,6 +17,7 @@ use super::faults::{FaultRates, START, clock, failing_call, outage, seller, spec
 use super::mutants::Mutant;
 use super::queue::{Fate, Item, Queued, for_the_process};
 use super::vendors::{Ms, News, Vendors};
+use crate::platforms::Platform;
 
 mod calls;
 mod cleanup_jobs;
@@ -35,6 +36,15 @@ pub struct Report {
     pub events: u32,
     pub unknown_egress: bool,
     pub interrupted: bool,
+    pub gave_up_recordings: bool,
+    /// Its ingest was found by its tag.
+    pub looked_up: bool,
+    /// Beside others.
+    pub had_others: bool,
+    /// Its removal waited for the end of the broadcast.
+    pub waited: bool,
+    /// A recording was ready and not final.
+    pub not_final: bool,
 }
 
 #[derive(Debug)]
@@ -97,8 +107,13 @@ pub struct Run {
 
 impl Run {
     /// Runs the relay of a seed to its end.
-    pub fn of(seed: u64, mutant: Mutant, traced: bool) -> Result<Report, Broken> {
-        let mut run = Self::new(seed, mutant, traced);
+    pub fn of(
+        seed: u64,
+        platform: &Platform,
+        mutant: Mutant,
+        traced: bool,
+    ) -> Result<Report, Broken> {
+        let mut run = Self::new(seed, platform, mutant, traced);
         match run.drive() {
             Ok(()) => Ok(run.report),
             Err(rule) => Err(Broken {
@@ -109,9 +124,9 @@ impl Run {
         }
     }
 
-    fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
+    fn new(seed: u64, platform: &Platform, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let spec = spec(&mut dice);
+        let spec = spec(&mut dice, platform);
         let rates = FaultRates::draw(&mut dice);
         let vendor_faults = vendor_faults(&mut dice);
         let seller = seller(&mut dice);
@@ -125,7 +140,13 @@ impl Run {
         });
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
-        let vendors = Vendors::new(spec.clone(), vendor_faults, seller, Dice::new(dice.draw()));
+        let vendors = Vendors::new(
+            spec.clone(),
+            platform.quirks,
+            vendor_faults,
+            seller,
+            Dice::new(dice.draw()),
+        );
         Self {
             seed,
             mutant,
@@ -134,7 +155,7 @@ impl Run {
             numbers: 0,
             queue: BinaryHeap::new(),
             tick_at: None,
-            tags: (0..10).map(|at| spec.tag(at).to_string()).collect(),
+            tags: (0..40).map(|at| spec.tag(at).to_string()).collect(),
             spec,
             back_off,
             relay: None,
@@ -198,11 +219,12 @@ impl Run {
 
     fn drive(&mut self) -> Result<(), String> {
         let mut spec = self.spec.clone();
-        if self.mutant == Mutant::OneMissMeansGone {
-            spec.timing.not_found_backoff.clear();
-        }
+        self.mutant.mislead(&mut spec);
         let (seed, draw) = (self.seed, self.rates);
-        let what = format!("seed {seed} {:?} {draw:?}", self.spec.backend);
+        let what = format!(
+            "seed {seed} {:?} {:?} {draw:?}",
+            self.spec.backend, self.spec.capabilities
+        );
         self.note(|| what);
         let (relay, step) = Relay::request(spec, 1).map_err(|e| e.to_string())?;
         self.relay = Some(relay);

@@ -1,17 +1,17 @@
-//! Both vendors as their documents describe them, for one relay, in virtual time.
+//! Agora as its documents describe it, and the platform as its capabilities do, for one relay, in virtual time.
+
+mod platform;
 
 use relaykeeper::relay::{
-    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, FeedSession,
-    Hint, Recording, RecordingState, Spec,
+    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, Hint, Spec,
 };
 
 use super::dice::Dice;
-pub use super::objects::{Input, Ms, News, Recorded, Task, VendorFaults};
+pub use super::objects::{Input, Ms, News, Task, VendorFaults};
+use crate::platforms::Quirks;
 
 /// A resource can be started on for 5 minutes (`agora.md §2.3`).
 const RESOURCE_LIFE: Ms = 300_000;
-/// An idempotency key is known for 6 hours (`cloudflare-stream.md §2.3`).
-const KEY_LIFE: Ms = 6 * 3_600_000;
 /// An empty channel ends a converter (`idleTimeout`, `agora.md §4.8`).
 const IDLE: Ms = 240_000;
 
@@ -25,6 +25,7 @@ struct Resource {
 #[derive(Debug)]
 pub struct Vendors {
     spec: Spec,
+    quirks: Quirks,
     pub vendor_faults: VendorFaults,
     pub dice: Dice,
     pub inputs: Vec<Input>,
@@ -49,9 +50,16 @@ fn failure(class: Class, message: &str) -> Failure {
 }
 
 impl Vendors {
-    pub fn new(spec: Spec, vendor_faults: VendorFaults, seller: Vec<Ms>, dice: Dice) -> Self {
+    pub fn new(
+        spec: Spec,
+        quirks: Quirks,
+        vendor_faults: VendorFaults,
+        seller: Vec<Ms>,
+        dice: Dice,
+    ) -> Self {
         let mut vendors = Self {
             spec,
+            quirks,
             vendor_faults,
             dice,
             inputs: Vec::new(),
@@ -106,13 +114,7 @@ impl Vendors {
     pub fn perform(&mut self, call: &Call, key: u32, now: Ms) -> Result<Answer, Failure> {
         let answer = match call {
             Call::CreateIngest { attempt } => self.create_input(*attempt, "", now),
-            Call::FindIngest { attempt } => {
-                let tag = self.spec.tag(*attempt).to_string();
-                Ok(match self.input_by_tag(&tag) {
-                    Some(input) => self.ingest_answer(input),
-                    None => Answer::NotFound,
-                })
-            }
+            Call::FindIngest { attempt } => Ok(self.find(*attempt, now)),
             Call::Acquire { attempt } => {
                 self.resources.push(Resource {
                     attempt: *attempt,
@@ -142,27 +144,9 @@ impl Vendors {
                 };
                 Ok(Answer::ConverterRunning { converter_id })
             }
-            Call::RenewIngestKey { ingest } => Ok(match self.input(ingest) {
-                Some(input) if !input.deleted => {
-                    input.key += 1;
-                    Answer::KeyRenewed
-                }
-                _ => Answer::NotFound,
-            }),
-            Call::CloseIngest { ingest, .. } => Ok(match self.input(ingest) {
-                Some(input) if !input.deleted => {
-                    input.enabled = false;
-                    Answer::Closed
-                }
-                _ => Answer::NotFound,
-            }),
-            Call::RemoveIngest { ingest } => Ok(match self.input(ingest) {
-                Some(input) if !input.deleted => {
-                    input.deleted = true;
-                    Answer::Removed
-                }
-                _ => Answer::NotFound,
-            }),
+            Call::RenewIngestKey { ingest } => Ok(self.renew_key(ingest)),
+            Call::CloseIngest { ingest, .. } => Ok(self.close(ingest)),
+            Call::RemoveIngest { ingest } => Ok(self.remove(ingest, now)),
             Call::StopEgress(egress) => Ok(self.stop(egress, now)),
             Call::UpdateEgress { egress, .. } => {
                 let mends = self.dice.chance(700);
@@ -183,7 +167,7 @@ impl Vendors {
                 probe_manifest,
                 manifest_first,
             } => {
-                // Whether the host reports a deleted input is not documented. Drawn from the relay's id, so that other
+                // Whether the host reports a removed ingest is not documented. Drawn from the relay's id, so that other
                 // seeds stay the same.
                 let tells = self.spec.relay_id.as_u128().is_multiple_of(2);
                 if tells && self.input(ingest).is_none_or(|input| input.deleted) {
@@ -205,52 +189,6 @@ impl Vendors {
         };
         self.refresh(now);
         answer
-    }
-
-    pub fn input(&mut self, id: &str) -> Option<&mut Input> {
-        self.inputs.iter_mut().find(|input| input.id == id)
-    }
-
-    pub fn input_by_tag(&self, tag: &str) -> Option<usize> {
-        self.inputs
-            .iter()
-            .position(|input| input.tag == tag && !input.deleted)
-    }
-
-    fn ingest_answer(&self, input: usize) -> Answer {
-        Answer::Ingest {
-            id: self.inputs[input].id.clone(),
-            hls_url: String::new(),
-            dash_url: None,
-            others: Vec::new(),
-            settings_refused: Vec::new(),
-        }
-    }
-
-    pub fn create_input(&mut self, attempt: u32, other: &str, now: Ms) -> Result<Answer, Failure> {
-        let tag = format!("{}{other}", self.spec.tag(attempt));
-        let known = self
-            .inputs
-            .iter()
-            .position(|input| input.tag == tag && now - input.created < KEY_LIFE);
-        if let Some(known) = known {
-            if self.inputs[known].deleted {
-                return Err(failure(Class::Conflict, "the key's ingest was deleted"));
-            }
-            return Ok(self.ingest_answer(known));
-        }
-        let number = self.number();
-        self.inputs.push(Input {
-            id: format!("in{number}"),
-            tag,
-            key: 1,
-            enabled: true,
-            deleted: false,
-            created: now,
-            streaming_since: None,
-            recordings: Vec::new(),
-        });
-        Ok(self.ingest_answer(self.inputs.len() - 1))
     }
 
     pub fn start(
@@ -432,46 +370,8 @@ impl Vendors {
         }
     }
 
-    fn feed(&mut self, ingest: &str, probe: bool, now: Ms) -> FeedReading {
-        let lag = self.dice.between(0, 4_000);
-        let Some(input) = self.inputs.iter().find(|input| input.id == ingest) else {
-            return FeedReading {
-                publishing: Some(false),
-                ..FeedReading::default()
-            };
-        };
-        let live = input.streaming_since.is_some();
-        let playable = input.streaming_since.is_some_and(|at| at + lag <= now);
-        FeedReading {
-            publishing: Some(live),
-            watchable: probe.then_some(playable),
-            session: input
-                .recordings
-                .last()
-                .filter(|_| live)
-                .map(|recording| FeedSession {
-                    id: recording.id.clone(),
-                    recording_id: Some(recording.id.clone()),
-                }),
-        }
-    }
-
-    fn recordings(&mut self, ingest: &str, thorough: bool, now: Ms) -> Vec<Recording> {
-        let Some(input) = self.inputs.iter().find(|input| input.id == ingest) else {
-            return Vec::new();
-        };
-        input
-            .recordings
-            .iter()
-            .filter(|recording| !recording.deleted)
-            .map(|recording| recording.reading(now))
-            .filter(|recording| thorough || recording.state == RecordingState::Ready)
-            .collect()
-    }
-
     /// Applies what time and the last call changed.
     pub fn refresh(&mut self, now: Ms) {
-        let timeout = u64::try_from(self.spec.timing.feed_timeout.as_millis()).unwrap();
         if !self.web() {
             let away = self.seller_away_since(now);
             for task in &mut self.tasks {
@@ -486,65 +386,6 @@ impl Vendors {
                 }
             }
         }
-        for at in 0..self.inputs.len() {
-            let input = &self.inputs[at];
-            let streams = self
-                .tasks
-                .iter()
-                .any(|task| task.input == at && task.publishes(input, now));
-            let over = input.deleted || !input.enabled;
-            let fate = (
-                self.dice.between(2_000, 40_000),
-                self.dice.chance(self.vendor_faults.bad_recordings),
-                self.dice.chance(self.vendor_faults.bad_recordings),
-            );
-            let input = &mut self.inputs[at];
-            if let Some(recording) = input.recordings.last_mut()
-                && let Some(gap) = recording.gap_since
-                && recording.closed.is_none()
-                && (over || gap + timeout <= now)
-            {
-                let closed = now.min(gap + timeout);
-                recording.closed = Some(closed);
-                self.news
-                    .push(News::At(closed + recording.processing, Hint::RecordingDone));
-            }
-            match (input.streaming_since, streams) {
-                (None, true) => {
-                    input.streaming_since = Some(now);
-                    match input.recordings.last_mut().filter(|v| v.closed.is_none()) {
-                        Some(recording) => recording.gap_since = None,
-                        None => {
-                            let id = format!("{}v{}", input.id, input.recordings.len());
-                            input.recordings.push(Recorded {
-                                id,
-                                streamed: 0,
-                                gap_since: None,
-                                closed: None,
-                                processing: if fate.1 { 5_000_000 } else { fate.0 },
-                                fails: fate.2,
-                                deleted: false,
-                            });
-                        }
-                    }
-                    self.news.push(News::At(now, Hint::FeedConnected));
-                }
-                (Some(since), false) => {
-                    input.streaming_since = None;
-                    if let Some(recording) = input.recordings.last_mut() {
-                        recording.streamed += now - since;
-                        recording.gap_since = Some(now);
-                        if over {
-                            recording.closed = Some(now);
-                            self.news
-                                .push(News::At(now + recording.processing, Hint::RecordingDone));
-                        }
-                    }
-                    self.news.push(News::Edge(now + timeout));
-                    self.news.push(News::At(now, Hint::FeedDisconnected));
-                }
-                (None, false) | (Some(_), true) => {}
-            }
-        }
+        self.refresh_inputs(now);
     }
 }

@@ -61,6 +61,10 @@ impl Run {
             Fate::Done | Fate::AnswerLost => {
                 self.check_before(&action.call)?;
                 let result = self.perform(&action.call);
+                let unanswered = fate == Fate::AnswerLost;
+                if unanswered && matches!(action.call, Call::CreateIngest { .. }) {
+                    self.may_create_twin();
+                }
                 self.news();
                 match fate {
                     Fate::AnswerLost => Err(self.failure(Class::Timeout, true)),
@@ -79,6 +83,14 @@ impl Run {
         };
         self.later(wait, Item::Result(incarnation, action, result));
         Ok(())
+    }
+
+    /// Something between us and a platform without keys repeats a creation.
+    fn may_create_twin(&mut self) {
+        let repeat = self.spec.capabilities.create_repeat;
+        if repeat == CreateRepeat::LookUp && self.dice.chance(300) {
+            self.vendors.create_twin();
+        }
     }
 
     fn failure(&mut self, class: Class, maybe_done: bool) -> Failure {
@@ -147,12 +159,29 @@ impl Run {
         self.tell(event)
     }
 
+    fn note_platform(&mut self, result: &Result<Answer, Failure>) {
+        match result {
+            Ok(Answer::Ingest { others, .. }) => self.report.had_others |= !others.is_empty(),
+            Ok(Answer::StillLive { .. }) => self.report.waited = true,
+            Ok(Answer::Recordings(recordings)) => {
+                let ready = |r: &Recording| r.state == RecordingState::Ready && !r.is_final;
+                self.report.not_final |= recordings.iter().any(ready);
+            }
+            _ => {}
+        }
+    }
+
     /// What the process learns from an answer, for the rules and for the key in memory.
     fn observe(&mut self, call: &Call, result: &Result<Answer, Failure>) {
+        self.note_platform(result);
         let of = |egress: &EgressRef, vendors: &Vendors| {
             vendors.task(egress).map(|at| vendors.tasks[at].attempt)
         };
         let (attempt, silent) = match (call, result) {
+            (Call::FindIngest { .. }, Ok(Answer::Ingest { .. })) => {
+                self.report.looked_up = true;
+                return;
+            }
             (Call::RenewIngestKey { .. }, Ok(Answer::KeyRenewed)) => {
                 self.key = None;
                 return;

@@ -4,9 +4,11 @@ use super::*;
 
 impl Run {
     pub(super) fn defer(&mut self, cleanup_job: CleanupJob) {
-        if self.mutant == Mutant::CleanupJobsDropped {
+        if self.mutant.drops(&cleanup_job.cleanup) {
             return;
         }
+        self.report.gave_up_recordings |=
+            matches!(cleanup_job.cleanup, Cleanup::FindRecordings { .. });
         self.report.cleanup_jobs += 1;
         if matches!(cleanup_job.cleanup, Cleanup::UnknownEgress { .. }) {
             self.report.unknown_egress = true;
@@ -96,7 +98,6 @@ impl Run {
         }
         let cleanup = self.cleanup_jobs[at].cleanup_job.cleanup.clone();
         let now = self.now;
-        let input_gone = |vendors: &mut Vendors, call: Call| vendors.perform(&call, 0, now).is_ok();
         let found = match &cleanup {
             Cleanup::StopEgress {
                 resource_id,
@@ -146,21 +147,27 @@ impl Run {
                 }
             }
             Cleanup::FindIngest { tag } => {
-                if let Some(input) = self.vendors.input_by_tag(tag) {
-                    self.vendors.inputs[input].deleted = true;
+                let found = self.vendors.inputs_by_tag(tag, now);
+                for input in &found {
+                    let ingest = self.vendors.inputs[*input].id.clone();
+                    let _ = self.vendors.perform(&close(&ingest), 0, now);
+                    if let Ok(Answer::StillLive { retry_after }) = self.remove(&ingest) {
+                        self.cleanup_jobs[at].due = now + wait_of(retry_after);
+                        return Ok(false);
+                    }
                 }
-                true
+                !found.is_empty()
             }
-            Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => input_gone(
-                &mut self.vendors,
-                Call::CloseIngest {
-                    ingest: id.clone(),
-                    urgent: true,
-                },
-            ),
-            Cleanup::DeleteIngest { id } => {
-                input_gone(&mut self.vendors, Call::RemoveIngest { ingest: id.clone() })
+            Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => {
+                self.vendors.perform(&close(id), 0, now).is_ok()
             }
+            Cleanup::DeleteIngest { id } => match self.remove(id) {
+                Ok(Answer::StillLive { retry_after }) => {
+                    self.cleanup_jobs[at].due = now + wait_of(retry_after);
+                    return Ok(false);
+                }
+                removed => removed.is_ok(),
+            },
             Cleanup::DeleteRecording { id } => {
                 let mut recordings = self
                     .vendors
@@ -218,6 +225,12 @@ impl Run {
         Ok(false)
     }
 
+    fn remove(&mut self, id: &str) -> Result<Answer, Failure> {
+        let ingest = id.into();
+        let call = Call::RemoveIngest { ingest };
+        self.vendors.perform(&call, 0, self.now)
+    }
+
     /// Tries each resource that the egress may run on.
     fn stop_one_of(
         &mut self,
@@ -241,6 +254,17 @@ impl Run {
         }
         false
     }
+}
+
+fn close(id: &str) -> Call {
+    Call::CloseIngest {
+        ingest: id.into(),
+        urgent: true,
+    }
+}
+
+fn wait_of(retry_after: Duration) -> Ms {
+    u64::try_from(retry_after.as_millis()).unwrap().max(1_000)
 }
 
 fn same(one: &Cleanup, other: &Cleanup) -> bool {

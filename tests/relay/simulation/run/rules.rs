@@ -66,9 +66,10 @@ impl Run {
             let deletion = in_cleanup(|o| {
                 matches!(o, Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. })
             });
-            let disabling = in_cleanup(|o| matches!(o, Cleanup::DisableIngest { .. }));
+            let closing = in_cleanup(|o| matches!(o, Cleanup::DisableIngest { .. }));
             let ours = durable.filter(|durable| {
                 *self.tag(durable.ingest.attempt) == input.tag
+                    && durable.ingest.id.as_ref().is_none_or(|id| *id == input.id)
                     && durable.ingest.stage != relaykeeper::relay::IngestStage::Settled
             });
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
@@ -76,11 +77,11 @@ impl Run {
             if !(deletion || ours.is_some() && kept) {
                 return Err(format!("ingest {} is unowned", input.id));
             }
-            let disabled = ours.is_some_and(|durable| {
+            let closed = ours.is_some_and(|durable| {
                 durable.ingest.stage == relaykeeper::relay::IngestStage::Closed
             });
-            if disabled && input.enabled && !disabling {
-                return Err(format!("ingest {} is not disabled", input.id));
+            if closed && input.enabled && !closing {
+                return Err(format!("ingest {} is not closed", input.id));
             }
         }
         if let Some(durable) = durable
@@ -121,11 +122,28 @@ impl Run {
             return Err(format!("cleanup jobs stay open: {:?}", self.cleanup_jobs));
         }
         self.check_announcements()?;
+        self.check_recordings(durable)?;
         let outcome: Option<&Outcome> = durable.outcome.as_ref();
         self.report.outcome = outcome.map(|outcome| outcome.code);
         self.report.live = durable.live_at.is_some();
         self.report.replacements = durable.replacements;
         self.report.interrupted = durable.was_interrupted;
+        Ok(())
+    }
+
+    /// Unless the search was given up, a recording that is ready counts all that was streamed.
+    fn check_recordings(&self, durable: &Durable) -> Result<(), String> {
+        if self.report.gave_up_recordings {
+            return Ok(());
+        }
+        for recorded in self.vendors.inputs.iter().flat_map(|i| &i.recordings) {
+            let known = durable.recordings.iter().find(|r| r.id == recorded.id);
+            let ready = known.filter(|known| known.state == RecordingState::Ready);
+            if ready.is_some_and(|known| known.duration_ms != Some(recorded.streamed)) {
+                let (counted, whole) = (ready.and_then(|r| r.duration_ms), recorded.streamed);
+                return Err(format!("a recording of {whole} ms counts {counted:?}"));
+            }
+        }
         Ok(())
     }
 
@@ -195,6 +213,10 @@ impl Run {
     /// publishing. A second egress must not start while the first may publish: it has exited, was stopped, or answered
     /// 404 for the whole back-off.
     pub(super) fn check_before(&mut self, call: &Call) -> Result<(), String> {
+        let nowhere = self.spec.capabilities.recordings == RecordingsKept::Nowhere;
+        if nowhere && matches!(call, Call::PollRecordings { .. }) {
+            return Err("recordings are searched for where there are none".into());
+        }
         if let Call::CloseIngest {
             ingest,
             urgent: false,
