@@ -233,10 +233,15 @@ mod tests {
             assert_eq!(read.id, None);
             read.notices
         };
-        let done = Notice::new(Subject::Ingest("input".into()), Hint::RecordingDone);
+        let done = || {
+            [Notice::new(
+                Subject::Ingest("input".into()),
+                Hint::RecordingDone,
+            )]
+        };
         let video = json!({"uid": "v", "readyToStream": true, "liveInput": "input"});
-        assert_eq!(read(video), [done.clone()]);
-        assert_eq!(read(json!({"liveInput": {"uid": "input"}})), [done]);
+        assert_eq!(read(video), done());
+        assert_eq!(read(json!({"liveInput": {"uid": "input"}})), done());
         assert_eq!(read(json!({"uid": "v"})), []);
     }
 
