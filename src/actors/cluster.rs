@@ -133,12 +133,12 @@ impl Cluster {
     ) -> Result<StopAnswer, StopError> {
         match self {
             Self::Single(store) => {
-                let stored = read(store, relay_id).await?;
-                if stored.holds_slot() {
+                let durable = read(store, relay_id).await?;
+                if durable.phase.holds_slot() {
                     let reason = "the relay's actor ended while the stop waited";
                     return Err(RequestError::Unconfirmed(reason.into()).into());
                 }
-                Ok(StopAnswer::NotRunning(durable(&stored)?))
+                Ok(StopAnswer::NotRunning(durable))
             }
             Self::Fleet(store) => stop_at_owner(store, relay_id, now).await,
         }
@@ -198,26 +198,22 @@ async fn stop_at_owner(
     let mut stops = store.stop_signals();
     let requested = store.request_stop(relay_id, now).await;
     if !requested.map_err(RequestError::unconfirmed)? {
-        let stored = read(store, relay_id).await?;
-        return Ok(StopAnswer::NotRunning(durable(&stored)?));
+        return Ok(StopAnswer::NotRunning(read(store, relay_id).await?));
     }
     let deadline = Instant::now() + OWNER_ACTS_WITHIN;
     loop {
         let signal = timeout_at(deadline, stops.next(relay_id)).await;
-        let stored = read(store, relay_id).await?;
+        let durable = read(store, relay_id).await?;
         // If the owner has not acted, it or a later one will: the request is stored.
-        if signal.is_err() || !stored.holds_slot() {
-            return Ok(StopAnswer::Accepted(durable(&stored)?));
+        if signal.is_err() || !durable.phase.holds_slot() {
+            return Ok(StopAnswer::Accepted(durable));
         }
     }
 }
 
-async fn read(store: &Store, relay_id: Uuid) -> Result<StoredRelay, StopError> {
+async fn read(store: &Store, relay_id: Uuid) -> Result<Durable, StopError> {
     let stored = store.relay(relay_id).await;
     let stored = stored.map_err(RequestError::unconfirmed)?;
-    stored.ok_or(StopError::NotFound)
-}
-
-fn durable(stored: &StoredRelay) -> Result<Durable, RequestError> {
-    Ok(stored.durable()?)
+    let stored = stored.ok_or(StopError::NotFound)?;
+    Ok(stored.durable().map_err(RequestError::from)?)
 }

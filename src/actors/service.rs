@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::cluster::PeerMessage;
 use super::context::NodeContext;
 use super::directory::{Directory, RelaySnapshot};
 use super::janitor::{self, Sweep, SweepError};
@@ -108,11 +109,18 @@ impl RelayService {
 
     /// Passes a recorder page's report to its relay.
     pub async fn page_report(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
-        if self.context.directory.get(relay_id).is_none() {
-            return self.forward_page_report(relay_id, attempt, report).await;
+        let cluster = &self.context.cluster;
+        if self.context.directory.get(relay_id).is_some() {
+            let event = Event::Page { attempt, report };
+            self.mailboxes.deliver(relay_id, event);
+        } else if let Ok(Some(stored)) = cluster.relay(relay_id).await {
+            let peer_message = PeerMessage::PageReport {
+                relay_id,
+                attempt,
+                report,
+            };
+            cluster.send(stored.epoch, &peer_message).await;
         }
-        let event = Event::Page { attempt, report };
-        self.mailboxes.deliver(relay_id, event);
     }
 
     /// Runs the janitor once. With `dry_run` nothing is removed.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::RelayService;
-use crate::actors::cluster::PeerMessage;
 use crate::actors::directory::RelaySnapshot;
 use crate::actors::status::Readiness;
-use crate::relay::{Durable, PageReport, Relay};
+use crate::relay::{Durable, Relay};
 use crate::store::{StoreError, StoredRelay};
 
 const NO_NODE: &str = "none";
@@ -56,23 +55,6 @@ impl RelayService {
             Err(_) => PageStatus::Over,
         });
         Ok(Some(page_status))
-    }
-
-    pub(super) async fn forward_page_report(
-        &self,
-        relay_id: Uuid,
-        attempt: u32,
-        report: PageReport,
-    ) {
-        let cluster = &self.context.cluster;
-        if let Ok(Some(stored)) = cluster.relay(relay_id).await {
-            let peer_message = PeerMessage::PageReport {
-                relay_id,
-                attempt,
-                report,
-            };
-            cluster.send(stored.epoch, &peer_message).await;
-        }
     }
 
     /// The channel's slot holder, if it is not in the directory.
