@@ -98,6 +98,7 @@ fn relays() -> TableCreateStatement {
         .col(text("relay_status"))
         .col(text("backend"))
         .col(text_null("region"))
+        .col(text("platform"))
         .col(text_null("ingest_id"))
         .col(text_null("agora_resource_id"))
         .col(text_null("agora_recording_cname"))

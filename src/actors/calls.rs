@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use super::crash::{self, CrashOperation, CrashPoint};
 use crate::config::Settings;
 use crate::platforms::{FeedQuestion, Platform, Platforms};
-use crate::relay::{Answer, Call, Class, Durable, Failure, Phase};
+use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, PlatformName};
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
 use crate::vendors::governor::{self, Governor, Priority};
@@ -64,6 +64,20 @@ impl VendorClients {
         })
     }
 
+    /// Fails if the platform is switched off.
+    pub(super) fn platform(&self, name: &str) -> Result<&dyn Platform, Failure> {
+        let platform = self.platforms.get(name).map(AsRef::as_ref);
+        platform.ok_or_else(|| Failure {
+            class: Class::Unavailable,
+            maybe_done: false,
+            ..unexpected(
+                name,
+                "platform",
+                "the platform is off: it has no credentials",
+            )
+        })
+    }
+
     pub(super) fn governors(&self) -> impl Iterator<Item = &Governor> {
         let platforms = self.platforms.iter();
         platforms
@@ -76,6 +90,7 @@ impl VendorClients {
 #[derive(Clone)]
 pub(super) struct VendorCalls {
     vendors: Arc<VendorClients>,
+    platform: PlatformName,
     /// The ingest's URL with the stream key.
     publish_url: Arc<Mutex<Option<SecretString>>>,
     /// Closed when no more calls may be made. A restarted actor waits until it is empty.
@@ -84,9 +99,10 @@ pub(super) struct VendorCalls {
 }
 
 impl VendorCalls {
-    pub(super) fn new(vendors: Arc<VendorClients>) -> Self {
+    pub(super) fn new(vendors: Arc<VendorClients>, platform: PlatformName) -> Self {
         Self {
             vendors,
+            platform,
             publish_url: Arc::default(),
             in_flight: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -195,8 +211,8 @@ impl VendorCalls {
         }
     }
 
-    fn platform(&self) -> &dyn Platform {
-        self.vendors.platforms.default().as_ref()
+    fn platform(&self) -> Result<&dyn Platform, Failure> {
+        self.vendors.platform(self.platform.as_str())
     }
 
     fn keep_publish_url(&self, url: SecretString) {
@@ -212,7 +228,7 @@ impl VendorCalls {
         if let Some(url) = kept {
             return Ok(url);
         }
-        let platform = self.platform();
+        let platform = self.platform()?;
         let read = platform.read_ingest(permit, ingest).await;
         let url = read.map_err(failure)?.publish_url;
         let url = url.ok_or_else(|| lacks(platform.name(), "read_ingest", "a publish URL"))?;

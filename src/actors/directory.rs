@@ -15,7 +15,7 @@ pub(super) use self::poller_counts::{CountsByTarget, Pollers};
 
 use self::poller_counts::PollerCounts;
 use super::clock::Clock;
-use crate::relay::{Durable, Presence, Relay, Subject};
+use crate::relay::{Durable, PlatformName, Presence, Relay, Subject};
 
 /// An active relay, as its actor last published it.
 #[derive(Debug, Clone)]
@@ -216,8 +216,9 @@ impl Directory {
             .changed(before.as_deref(), Some(&snapshot));
     }
 
-    pub(super) fn poller_counts(&self) -> CountsByTarget {
-        self.poller_counts.get()
+    /// `platform`: whose feeds are counted.
+    pub(super) fn poller_counts(&self, platform: &PlatformName) -> CountsByTarget {
+        self.poller_counts.get(platform)
     }
 
     pub(super) fn remove(&self, relay_id: Uuid) {
@@ -249,7 +250,7 @@ mod tests {
     fn a_relay_is_found_by_what_it_has_now_and_not_by_what_it_had() {
         let directory = Directory::default();
         let is_found = |subject: &Subject| !directory.about(subject).is_empty();
-        let (ingest, converter) = (fixture::LIVE_INPUT.to_owned(), "abcdef".to_owned());
+        let (ingest, converter) = (fixture::INGEST.to_owned(), "abcdef".to_owned());
         let (ingest, converter) = (Subject::Ingest(ingest), Subject::Egress(converter));
         let mut relay = fixture::live_by_media_push();
         relay.ingest.id = None;
@@ -257,7 +258,7 @@ mod tests {
         publish(&directory, &relay);
         assert!(is_found(&tag) && is_found(&converter) && is_found(&seller()));
         assert!(!is_found(&ingest));
-        relay.ingest.id = Some(fixture::LIVE_INPUT.into());
+        relay.ingest.id = Some(fixture::INGEST.into());
         publish(&directory, &relay);
         assert!(is_found(&ingest));
         relay.egress.as_mut().unwrap().converter_id = Some("ANOTHER".into());

@@ -100,7 +100,11 @@ fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
     let prices = Prices {
-        stored: context.vendors.platforms.default().stored_micros(),
+        stored: context
+            .vendors
+            .platforms
+            .get(&row.platform)
+            .map_or(0, |platform| platform.stored_micros()),
         egress: context.settings.pricing.agora_micros(),
     };
     let live = seconds(row.live_at?);

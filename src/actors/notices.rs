@@ -208,13 +208,13 @@ mod tests {
     fn a_feed_that_connects_is_a_hint_while_its_relay_holds_the_slot_and_then_a_stray() {
         let mut relay = fixture::live();
         let id = relay.spec.relay_id;
-        let connected = feed(fixture::LIVE_INPUT, Hint::FeedConnected);
+        let connected = feed(fixture::INGEST, Hint::FeedConnected);
         assert_eq!(verdicts(&relay, &connected), [(id, Verdict::Hint)]);
         assert_eq!(verdicts(&relay, &feed("another", Hint::FeedConnected)), []);
         relay.phase = Phase::Finalizing;
         assert_eq!(verdicts(&relay, &connected), [(id, Verdict::Stray)]);
         for other in [Hint::FeedDisconnected, Hint::RecordingDone] {
-            let notice = feed(fixture::LIVE_INPUT, other);
+            let notice = feed(fixture::INGEST, other);
             assert_eq!(verdicts(&relay, &notice), [(id, Verdict::Hint)]);
         }
     }
@@ -233,7 +233,7 @@ mod tests {
         ] {
             let notice = Notice {
                 at: at.map(fixture::at),
-                ..feed(fixture::LIVE_INPUT, Hint::FeedConnected)
+                ..feed(fixture::INGEST, Hint::FeedConnected)
             };
             assert_eq!(verdicts(&relay, &notice), [(id, verdict)], "{at:?}");
         }

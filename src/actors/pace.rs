@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::calls::VendorClients;
 use super::directory::{CountsByTarget, Pollers};
 use crate::config::Settings;
-use crate::relay::{Backend, Intervals, Pace};
+use crate::relay::{Backend, Intervals, Pace, Spec};
 
 /// For polls. The rest keeps waits for permits short.
 const PART_OF_READ_QUOTA: f64 = 0.8;
@@ -36,21 +36,15 @@ pub(super) fn pace(
     nodes: u32,
     vendors: &VendorClients,
     settings: &Settings,
-    backend: &Backend,
+    spec: &Spec,
 ) -> Pace {
     let nodes = f64::from(nodes);
     let [recording, push, channel] = vendors.agora.rates();
-    let polls = vendors.platforms.default().feed_polls();
-    let part = match polls.is_shared_with_calls {
-        true => PART_OF_MIXED_QUOTA,
-        false => PART_OF_READ_QUOTA,
-    };
-    let feeds = polls.calls_per_second * part;
     let (poll, check) = (
         settings.relay.poll_interval,
         settings.relay.live_check_interval,
     );
-    let (pollers, rate, query) = match backend {
+    let (pollers, rate, query) = match &spec.backend {
         Backend::CloudRecording { .. } => {
             let query = settings.agora.cloud_recording.query_interval;
             (counts.egresses, recording, query)
@@ -60,9 +54,20 @@ pub(super) fn pace(
             (counts.converters, push, query)
         }
     };
-    let feed = counts
-        .feeds
-        .intervals(feeds / nodes, poll, polls.calls_until_live, check);
+    let feed = vendors
+        .platforms
+        .get(spec.platform.as_str())
+        .map_or((0.0, 0.0), |platform| {
+            let polls = platform.feed_polls();
+            let part = match polls.is_shared_with_calls {
+                true => PART_OF_MIXED_QUOTA,
+                false => PART_OF_READ_QUOTA,
+            };
+            let rate = polls.calls_per_second * part / nodes;
+            counts
+                .feeds
+                .intervals(rate, poll, polls.calls_until_live, check)
+        });
     let hosts = counts
         .hosts
         .intervals(channel * PART_OF_READ_QUOTA / nodes, poll, 1.0, check);

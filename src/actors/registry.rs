@@ -123,6 +123,7 @@ impl Registry {
     ) {
         let relay_id = relay.durable().spec.relay_id;
         let channel_id = relay.durable().spec.channel_id;
+        let platform = relay.durable().spec.platform.clone();
         let has_predecessor = relay.durable().spec.egress_not_before.is_some();
         if self.children.contains_key(&relay_id) {
             return;
@@ -137,7 +138,7 @@ impl Registry {
             epoch,
             generation: 0,
             actor: None,
-            calls: VendorCalls::new(self.context.vendors.clone()),
+            calls: VendorCalls::new(self.context.vendors.clone(), platform),
             deaths: VecDeque::new(),
             restarts: 0,
             waiting: Vec::new(),

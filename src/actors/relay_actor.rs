@@ -82,11 +82,11 @@ impl RelayActor {
         self.last_event_at = now;
         let before = self.relay.durable().clone();
         let pace = pace::pace(
-            self.context.directory.poller_counts(),
+            self.context.directory.poller_counts(&before.spec.platform),
             self.status.fleet_size(),
             &self.context.vendors,
             &self.context.settings,
-            &before.spec.backend,
+            &before.spec,
         );
         self.relay.set_pace(pace);
         let step = match self.relay.handle(event, now) {

@@ -31,6 +31,8 @@ pub struct StartRequest {
     pub max_duration: Option<Duration>,
     /// When recordings are deleted. `None`: the setting's; `Some(None)`: never.
     pub delete_recording_after_days: Option<Option<u16>>,
+    /// The platform's name. `None`: the setting's.
+    pub platform: Option<String>,
     /// Its idempotency key.
     pub request_key: Option<RequestKey>,
     /// The longest wait for the egress to accept.
@@ -59,6 +61,8 @@ pub enum StartError {
     Failed(Box<Durable>),
     #[error("{setting} allows {limit} egresses at once, and as many run")]
     Quota { setting: &'static str, limit: u32 },
+    #[error("no such platform is on; there are: {on}")]
+    PlatformOff { on: String },
     #[error("shutting down")]
     ShuttingDown,
     #[error(transparent)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::requests::StartRequest;
-use crate::config::{AgoraBackend, LiveInputRetention, Settings};
+use crate::config::{AgoraBackend, IngestRetention, Settings};
 use crate::platforms::Platform;
 use crate::relay::{Backend, Namespace, PlatformName, Prices, Spec, Timing};
 
@@ -62,7 +62,7 @@ pub(super) fn spec(
         delete_recording_after_days: request
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
-        keep_ingest: rules.live_input_retention == LiveInputRetention::Keep,
+        keep_ingest: rules.ingest_retention == IngestRetention::Keep,
         platform: PlatformName::new(platform.name()),
         capabilities: platform.capabilities(),
         backend,

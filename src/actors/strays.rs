@@ -68,7 +68,9 @@ impl Strays {
     /// Most ingests are not ours: reads are rare and have the lowest priority.
     async fn feed_connected(&self, ingest: String) -> Result<(), StrayError> {
         let (reads, context) = (&self.reads, &self.context);
-        let platform = context.vendors.platforms.default();
+        let Some(platform) = context.vendors.platforms.choose(None) else {
+            return Ok(());
+        };
         let Some(namespace) = self.status.namespace() else {
             return Ok(());
         };

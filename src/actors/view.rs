@@ -64,6 +64,8 @@ pub struct RelayView {
     pub is_active: bool,
     /// Whether buyers can watch now.
     pub is_live: bool,
+    /// The streaming platform.
+    pub platform: String,
     /// The HLS manifest for buyers.
     pub hls_playback_url: Option<String>,
     /// The DASH manifest for buyers.
@@ -196,6 +198,7 @@ impl RelayView {
             relay_status: durable.relay_status(),
             is_active: phase.is_active(),
             is_live: phase == Phase::Live,
+            platform: spec.platform.to_string(),
             hls_playback_url: durable.ingest.hls_url.clone(),
             dash_playback_url: durable.ingest.dash_url.clone(),
             stream_key_id: durable.ingest.id.clone(),

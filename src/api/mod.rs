@@ -46,6 +46,7 @@ use chrono::{DateTime, Utc};
 
 use crate::actors::{Readiness, RelayService};
 use crate::config::Settings;
+use crate::platforms::Platforms;
 use crate::store::Store;
 use auth::Tokens;
 use connections::{ConnectionLimits, Connections};
@@ -80,6 +81,8 @@ pub struct Dependencies {
     pub health: Health,
     /// The numbers of viewers.
     pub viewers: Viewers,
+    /// Verify and read their notifications.
+    pub platforms: Platforms,
     /// This node's name, for operators.
     pub node: String,
     /// See [`crate::console::pages`].
@@ -108,6 +111,7 @@ pub struct Api {
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     health: Health,
     pub(crate) viewers: Viewers,
+    platforms: Platforms,
     pub(crate) node: String,
     draining: AtomicBool,
 }
@@ -150,6 +154,7 @@ impl Api {
             clock: dependencies.clock,
             health: dependencies.health,
             viewers: dependencies.viewers,
+            platforms: dependencies.platforms,
             node: dependencies.node,
             draining: AtomicBool::new(false),
         })

@@ -140,6 +140,7 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         relay_status: RelayStatus::Failed,
         is_active: false,
         is_live: false,
+        platform: stored.platform.clone(),
         hls_playback_url: None,
         dash_playback_url: None,
         stream_key_id: stored.ingest_id.clone(),
@@ -222,7 +223,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::actors::view::fixture::{LIVE_INPUT, at, live};
+    use crate::actors::view::fixture::{INGEST, at, live};
 
     fn stored(durable: &Durable) -> StoredRelay {
         StoredRelay::of(durable, 1, 1)
@@ -268,7 +269,7 @@ mod tests {
             let view = serde_json::to_value(stored_view(&stored, at("11:00:00.000"))).unwrap();
             assert_eq!(view["phase"], "ended");
             assert_eq!(view["channel_name"], "show68");
-            assert_eq!(view["stream_key_id"], LIVE_INPUT);
+            assert_eq!(view["stream_key_id"], INGEST);
             assert_eq!(view["outcome"]["code"], "internal");
         }
     }

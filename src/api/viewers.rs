@@ -8,7 +8,7 @@ use hashlink::LruCache;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::relay::Durable;
+use crate::relay::{Durable, PlatformName};
 
 const REFRESH_AFTER: Duration = Duration::from_secs(30);
 /// Long enough for a client that reads once a minute.
@@ -17,7 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CAPACITY: usize = 10_000;
 
 /// Fetches the number of viewers of an ingest; `None` if that fails.
-pub type AskViewers = Arc<dyn Fn(String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
+pub type AskViewers =
+    Arc<dyn Fn(PlatformName, String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
 
 #[derive(Debug, Clone, Copy)]
 struct ViewerCount {
@@ -69,7 +70,10 @@ impl Viewers {
             // Before the fetch ends: concurrent reads do not fetch again.
             let fetched_at = now;
             numbers.insert(uid.to_owned(), ViewerCount { fetched_at, answer });
-            tokio::spawn(self.clone().fetch(ask(uid.to_owned()), uid.to_owned()));
+            tokio::spawn(self.clone().fetch(
+                ask(durable.spec.platform.clone(), uid.to_owned()),
+                uid.to_owned(),
+            ));
         }
         answer.and_then(|answer| if_fresh(answer, now))
     }
@@ -118,7 +122,7 @@ mod tests {
     async fn viewer_counts_are_fetched_every_30_seconds_for_relays_on_air() {
         let fetches = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&fetches);
-        let viewers = Viewers::new(Arc::new(move |_| {
+        let viewers = Viewers::new(Arc::new(move |_, _| {
             let number = counter.fetch_add(1, Ordering::SeqCst);
             Box::pin(async move { Some(100 + number) })
         }));
@@ -142,7 +146,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_old_viewer_count_is_not_shown() {
-        let viewers = Viewers::new(Arc::new(|_| Box::pin(async { Some(113) })));
+        let viewers = Viewers::new(Arc::new(|_, _| Box::pin(async { Some(113) })));
         let relay = fixture::live();
         assert_eq!(viewers.of(&relay), None);
         fetched().await;
@@ -157,7 +161,7 @@ mod tests {
     async fn a_fetch_that_hangs_is_repeated_later() {
         let fetches = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&fetches);
-        let viewers = Viewers::new(Arc::new(move |_| {
+        let viewers = Viewers::new(Arc::new(move |_, _| {
             counter.fetch_add(1, Ordering::SeqCst);
             Box::pin(std::future::pending())
         }));

@@ -26,8 +26,9 @@ pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
             alarm_codes: alarm_codes(&context.vendors.platforms),
         },
         viewers: viewers(context.vendors.clone()),
+        platforms: context.vendors.platforms.clone(),
         node: context.node.clone(),
-        pages: console::pages(&context.settings),
+        pages: console::pages(&context.vendors.platforms.playback_hosts()),
     }
 }
 
@@ -89,10 +90,10 @@ fn budgets(vendors: Arc<VendorClients>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> +
 }
 
 fn viewers(vendors: Arc<VendorClients>) -> Viewers {
-    Viewers::new(Arc::new(move |ingest| {
+    Viewers::new(Arc::new(move |platform, ingest| {
         let vendors = vendors.clone();
         Box::pin(async move {
-            let platform = vendors.platforms.default();
+            let platform = vendors.platforms.get(platform.as_str())?;
             platform
                 .viewers(permit_request(Priority::Janitor), &ingest)
                 .await

@@ -106,7 +106,16 @@ impl Application {
     }
 
     /// [`Application::build`] on a bound socket.
-    pub async fn on(listener: TcpListener, mut settings: Settings) -> anyhow::Result<Self> {
+    pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
+        Self::with_platforms(listener, settings, |platforms| platforms).await
+    }
+
+    /// [`Application::on`], with further platforms than those of the settings.
+    pub async fn with_platforms(
+        listener: TcpListener,
+        mut settings: Settings,
+        further: impl FnOnce(Platforms) -> Platforms,
+    ) -> anyhow::Result<Self> {
         metrics::install();
         let wanted = settings.server.max_connections;
         settings.server.max_connections = descriptors::connections(wanted, descriptors::raise());
@@ -127,7 +136,7 @@ impl Application {
             settings.clone(),
             runtime.clone(),
             lease,
-            platforms,
+            further(platforms),
         )?);
         let context = NodeContext::new(settings.clone(), cluster, vendors, runtime);
         Ok(Self {

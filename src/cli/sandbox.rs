@@ -296,6 +296,7 @@ fn settings(
         janitor: loaded.janitor,
         vendors: loaded.vendors,
         telemetry: loaded.telemetry,
+        platforms: loaded.platforms,
         cloudflare: CloudflareSettings {
             account_id: vendors.account_id().to_owned(),
             api_token: vendors.cloudflare_api_token().into(),

@@ -43,6 +43,8 @@ impl Default for CloudflareSettings {
     }
 }
 
+pub(super) const NAME: &str = "cloudflare";
+
 pub(super) const SHORT_NAMES: [(&str, &str); 6] = [
     ("CLOUDFLARE_STREAM_ACCOUNT_ID", "cloudflare.account_id"),
     ("CLOUDFLARE_STREAM_API_TOKEN", "cloudflare.api_token"),
@@ -62,6 +64,12 @@ pub(super) const SHORT_NAMES: [(&str, &str); 6] = [
 ];
 
 impl CloudflareSettings {
+    /// Whether there are credentials.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.needed().iter().all(|(is_missing, ..)| !is_missing)
+    }
+
     /// What `serve` needs: whether it is missing, its key, and where to get it.
     pub(super) fn needed(&self) -> [(bool, &'static str, &'static str); 2] {
         [

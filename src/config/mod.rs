@@ -13,6 +13,7 @@ mod keys;
 mod load;
 mod media_push;
 mod network;
+mod platforms;
 mod postgres_parameters;
 mod pricing;
 mod problem;
@@ -33,10 +34,11 @@ pub use environment::environment;
 pub use fleet::FleetSettings;
 pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
 pub use network::{Network, NotANetwork};
+pub use platforms::PlatformsSettings;
 pub use pricing::PricingSettings;
 pub use problem::{MissingSetting, Origin, SettingsError, SettingsProblem};
 pub(crate) use reach::is_public;
-pub use relay::{JanitorSettings, LiveInputRetention, RelaySettings};
+pub use relay::{IngestRetention, JanitorSettings, RelaySettings};
 pub use runtime::RuntimeSettings;
 pub use server::{AuthSettings, DatabaseSettings, ServerSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
@@ -57,11 +59,22 @@ pub struct Settings {
     pub relay: RelaySettings,
     pub janitor: JanitorSettings,
     pub vendors: VendorsSettings,
+    pub platforms: PlatformsSettings,
     pub cloudflare: CloudflareSettings,
     pub agora: AgoraSettings,
     pub pricing: PricingSettings,
     pub webhooks: WebhooksSettings,
     pub telemetry: TelemetrySettings,
+}
+
+const PLATFORMS: [&str; 1] = [cloudflare::NAME];
+
+impl Default for PlatformsSettings {
+    fn default() -> Self {
+        Self {
+            default: cloudflare::NAME.into(),
+        }
+    }
 }
 
 /// The short names of the platforms' settings.
@@ -71,6 +84,10 @@ fn platform_short_names() -> impl Iterator<Item = (&'static str, &'static str)> 
 
 impl Settings {
     fn check_platforms(&self, report: &mut problem::SettingsReport) {
+        if !PLATFORMS.contains(&self.platforms.default.as_str()) {
+            let names = PLATFORMS.join(", ");
+            report.note("platforms.default", format!("must be one of {names}"));
+        }
         self.cloudflare.check(report);
     }
 

@@ -9,7 +9,7 @@ use super::problem::SettingsReport;
 /// What becomes of the live input when its relay has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LiveInputRetention {
+pub enum IngestRetention {
     /// Deleted; its recordings stay.
     Delete,
     /// Kept, disabled.
@@ -40,7 +40,8 @@ pub struct RelaySettings {
     pub recording_timeout: Duration,
     /// A start may set another.
     pub delete_recording_after_days: u16,
-    pub live_input_retention: LiveInputRetention,
+    #[serde(rename = "live_input_retention")]
+    pub ingest_retention: IngestRetention,
     #[serde(with = "humantime_serde")]
     pub start_wait: Duration,
 }
@@ -58,7 +59,7 @@ impl Default for RelaySettings {
             max_duration: Duration::from_secs(7200),
             recording_timeout: Duration::from_secs(600),
             delete_recording_after_days: 30,
-            live_input_retention: LiveInputRetention::Delete,
+            ingest_retention: IngestRetention::Delete,
             start_wait: Duration::from_secs(10),
         }
     }

@@ -130,7 +130,7 @@ impl Settings {
                 (
                     recording.storage.bucket.is_empty(),
                     "agora.cloud_recording.storage.bucket",
-                    "the bucket Agora uploads its own copy to, which web mode always does: give it a 1-day lifecycle rule",
+                    "the bucket Agora uploads its own copy to, which web mode always does: give it a rule that deletes files after 1 day",
                 ),
                 (
                     unset(&recording.storage.access_key),

@@ -27,7 +27,7 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
             "If the seller goes on, start the channel again with a longer max_duration_seconds.",
         ),
         OutcomeCode::LiveTimeout => (
-            "The egress ran, but no feed reached Cloudflare within relay.live_timeout. The last states of seller, egress \
+            "The egress ran, but no feed reached the platform within relay.live_timeout. The last states of seller, egress \
              and feed are below.",
             "Check that the seller is in the channel under the seller_uid of the start, with the camera on. If so, check \
              that Agora's cloud reaches this service (server.public_url). Then start again.",
@@ -38,12 +38,12 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
              only, check that channel's seller.",
         ),
         OutcomeCode::IngestGone => (
-            "The ingest was deleted at Cloudflare while the relay used it.",
-            "Find out who deleted it, in the audit log of the Cloudflare account. Then start again.",
+            "The ingest was deleted at the platform while the relay used it.",
+            "Find out who deleted it, in the audit log of the platform account. Then start again.",
         ),
         OutcomeCode::IngestErrored => (
-            "Cloudflare accepted the connection but refused the feed: its codec, bit rate or resolution.",
-            "Read Cloudflare's message below, and check the video settings of the Agora backend against its limits.",
+            "The platform accepted the connection but refused the feed: its codec, bit rate or resolution.",
+            "Read the platform's message below, and check the video settings of the Agora backend against its limits.",
         ),
         OutcomeCode::VendorRejected => (
             "The vendor refused the request as invalid. A repeat does not help.",
@@ -62,8 +62,7 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
         ),
         OutcomeCode::VendorRateLimited => (
             "The calls of this start did not fit into the vendor's rate limit in time.",
-            "Start again in a minute. Check the rate budgets on the first page: others may use the same account \
-             (cloudflare.budget_share).",
+            "Start again in a minute. Check the rate budgets on the first page: others may use the same account.",
         ),
         OutcomeCode::VendorUnavailable => (
             "The vendor was unreachable or answered with errors for as long as the relay could wait.",

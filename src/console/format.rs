@@ -38,6 +38,11 @@ pub(super) fn dollars(micros: u64) -> String {
     format!("${whole}.{}", rest.get(..kept).unwrap_or_default())
 }
 
+pub(super) fn capitalized(name: &str) -> String {
+    let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
+    format!("{}{rest}", first.to_uppercase())
+}
+
 pub(super) fn readable(name: &str) -> String {
     name.replace(['_', '-'], " ")
 }

@@ -45,7 +45,7 @@ struct DayLine {
     reasons: String,
     median: String,
     p95: String,
-    cloudflare: String,
+    platform: String,
     agora: String,
 }
 
@@ -133,7 +133,7 @@ async fn data(request: &HttpRequest, api: &Api) -> Result<HistoryData, Problem> 
 fn history(data: HistoryData, frame: PageFrame) -> HistoryPage {
     let labels: Vec<String> = data.days.iter().map(DayTotals::label).collect();
     let times = |pick: fn(&DayTotals) -> Option<u64>| data.days.iter().map(pick).collect();
-    let total: u64 = data.days.iter().map(|day| day.cloudflare + day.agora).sum();
+    let total: u64 = data.days.iter().map(|day| day.platform + day.agora).sum();
     let (channels, more_channels) = channels(data.channels);
     HistoryPage {
         frame,
@@ -181,11 +181,7 @@ fn costs(day: &DayTotals) -> BarStack {
     BarStack {
         label: day.label(),
         parts: vec![
-            (
-                "cloudflare",
-                say("Cloudflare", day.cloudflare),
-                day.cloudflare,
-            ),
+            ("platform", say("Platform", day.platform), day.platform),
             ("agora", say("Agora", day.agora), day.agora),
         ],
     }
@@ -203,7 +199,7 @@ fn day_line(day: &DayTotals) -> DayLine {
         reasons: reasons.collect::<Vec<_>>().join(", "),
         median: time(day.median()),
         p95: time(day.p95()),
-        cloudflare: format::dollars(day.cloudflare),
+        platform: format::dollars(day.platform),
         agora: format::dollars(day.agora),
     }
 }

@@ -23,38 +23,30 @@ use actix_web::http::header::{
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError as _, guard, web};
 use askama::Template;
-use url::Url;
 
 use crate::api::problem::Problem;
 use crate::api::routes::{reading, refuse};
 use crate::api::{Api, Pages};
-use crate::config::Settings;
 use attempts::SignInAttempts;
-
-/// Cloudflare's hosts of thumbnails, manifests and the player.
-const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelivery.net";
 
 struct Console {
     attempts: SignInAttempts,
     policy: String,
 }
 
-/// The console's routes, for [`crate::api::Dependencies::pages`].
+/// The console's routes, for [`crate::api::Dependencies::pages`]. `playback_hosts`: of the platforms.
 #[must_use]
-pub fn pages(settings: &Settings) -> Pages {
+pub fn pages(playback_hosts: &[String]) -> Pages {
     let console = Arc::new(Console {
         attempts: SignInAttempts::new(),
-        policy: policy(&settings.cloudflare.customer_base_url),
+        policy: policy(playback_hosts),
     });
     Arc::new(move |config| routes(config, &console))
 }
 
-/// The `Content-Security-Policy`: this origin, and Cloudflare for images and video.
-fn policy(customer_base_url: &str) -> String {
-    let customer = Url::parse(customer_base_url).ok();
-    let customer = customer.map(|url| url.origin().ascii_serialization());
-    let hosts = format!("{STREAM_HOSTS} {}", customer.unwrap_or_default());
-    let hosts = hosts.trim_end();
+/// The `Content-Security-Policy`: this origin, and the platforms for images and video.
+fn policy(playback_hosts: &[String]) -> String {
+    let hosts = playback_hosts.join(" ");
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {hosts}; img-src 'self' {hosts}; \
          media-src 'self' blob: {hosts}; frame-src {hosts}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -162,11 +154,15 @@ mod tests {
 
     #[test]
     fn the_policy_allows_nothing_inline() {
-        for host in ["", "https://customer-x.cloudflarestream.com/"] {
-            let policy = policy(host);
+        for hosts in [vec![], vec!["https://*.example.com".to_owned()]] {
+            let policy = policy(&hosts);
             assert!(!policy.contains("unsafe"), "{policy}");
             assert!(policy.starts_with("default-src 'none';"), "{policy}");
         }
-        assert!(policy("http://127.0.0.1:99").contains("media-src 'self' blob: https://*.cloudflarestream.com https://*.videodelivery.net http://127.0.0.1:99;"));
+        let hosts = ["https://*.example.com", "http://127.0.0.1:99"].map(str::to_owned);
+        assert!(
+            policy(&hosts)
+                .contains("media-src 'self' blob: https://*.example.com http://127.0.0.1:99;")
+        );
     }
 }

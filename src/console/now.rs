@@ -108,11 +108,6 @@ fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
     active.map(count).collect()
 }
 
-fn capitalized(name: &str) -> String {
-    let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
-    format!("{}{rest}", first.to_uppercase())
-}
-
 fn vendor(name: &'static str, state: VendorState) -> VendorCard {
     let (class, word) = match (state.healthy, state.reachable) {
         (true, _) => ("good", "healthy"),
@@ -121,7 +116,7 @@ fn vendor(name: &'static str, state: VendorState) -> VendorCard {
         (false, None) => ("unsure", "unknown"),
     };
     VendorCard {
-        name: capitalized(name),
+        name: format::capitalized(name),
         state: class,
         word,
         credentials: state.credentials,

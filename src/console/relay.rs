@@ -60,7 +60,8 @@ struct RecordingLine {
 struct CostSection {
     lasted: String,
     minutes: u64,
-    cloudflare: String,
+    platform: String,
+    stored: String,
     agora: String,
     total: String,
     source: &'static str,
@@ -147,7 +148,7 @@ async fn journal(api: &Api, id: Uuid) -> Result<(Vec<StoredEntry>, bool), Proble
     }
 }
 
-/// Cloudflare's player for a manifest.
+/// The platform's player for a manifest.
 fn player(hls_url: &str) -> Option<String> {
     let video = hls_url.strip_suffix("/manifest/video.m3u8")?;
     Some(format!("{video}/iframe"))
@@ -248,7 +249,8 @@ fn cost(view: &RelayView) -> Option<CostSection> {
     Some(CostSection {
         lasted: format::duration(cost.duration_seconds),
         minutes: cost.minutes,
-        cloudflare: format::dollars(cost.cost_micros),
+        platform: format::capitalized(&view.platform),
+        stored: format::dollars(cost.cost_micros),
         agora: format::dollars(cost.agora_cost_micros),
         total: format::dollars(cost.cost_micros.saturating_add(cost.agora_cost_micros)),
         source: match cost.source {

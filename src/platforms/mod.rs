@@ -16,7 +16,7 @@ use crate::relay::{Capabilities, FeedReading, Recording};
 use crate::store::Store;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::lease::Lease;
-use crate::vendors::{Class, LastError, VendorError};
+use crate::vendors::{Class, LastError, Notification, Refused, VendorError};
 use cloudflare::CloudflarePlatform;
 
 /// A client of one platform. Calls wait for a permit of the platform's own governors, and fail with
@@ -99,6 +99,15 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
     /// Counts the viewers of a broadcast. `None`: the platform does not tell.
     async fn viewers(&self, permit: PermitRequest, ingest: &str) -> Option<u64>;
 
+    /// Verifies and reads a notification. `source`: which of the platform's webhooks; `None`: it has no such one.
+    fn verify_event(
+        &self,
+        source: &str,
+        header: HeaderOf<'_, '_>,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Option<Result<Notification, Refused>>;
+
     /// Makes the cheapest call that proves reachability and credentials.
     async fn check(&self, permit: PermitRequest) -> Result<(), VendorError>;
 
@@ -117,12 +126,18 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
     /// The conditions of this platform that need an operator.
     fn complaints(&self) -> Vec<Complaint>;
 
+    /// The hosts of players, manifests and pictures, as a content security policy names them.
+    fn playback_hosts(&self) -> Vec<String>;
+
     /// Between two polls for recordings.
     fn recordings_interval(&self) -> Duration;
 
     /// The price of storage, in millionths of a US dollar per 1,000 minutes.
     fn stored_micros(&self) -> u64;
 }
+
+/// A request's header by its name in lower case.
+pub type HeaderOf<'a, 'h> = &'a (dyn Fn(&str) -> Option<&'h [u8]> + 'a);
 
 /// An ingest to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,29 +301,60 @@ pub struct Complaint {
 #[derive(Debug, Clone)]
 pub struct Platforms {
     by_name: BTreeMap<&'static str, Arc<dyn Platform>>,
-    default: Arc<dyn Platform>,
+    default: String,
 }
 
 impl Platforms {
-    /// The platforms of the settings. They call only while `lease` is held. `fleet`: the store of a fleet, whose nodes share polls.
+    /// The platforms of the settings: the default one, and those with credentials. They call only while `lease` is held. `fleet`: the
+    /// store of a fleet, whose nodes share polls.
     pub fn of_settings(
         settings: &Settings,
         runtime: &tokio::runtime::Handle,
         lease: &Lease,
         fleet: Option<Store>,
     ) -> anyhow::Result<Self> {
-        let cloudflare = CloudflarePlatform::new(settings, runtime, lease, fleet)?;
-        let default: Arc<dyn Platform> = Arc::new(cloudflare);
-        Ok(Self {
-            by_name: BTreeMap::from([(default.name(), default.clone())]),
+        let default = settings.platforms.default.clone();
+        let mut platforms = Self {
+            by_name: BTreeMap::new(),
             default,
-        })
+        };
+        if platforms.default == cloudflare::NAME || settings.cloudflare.has_credentials() {
+            let cloudflare = CloudflarePlatform::new(settings, runtime, lease, fleet)?;
+            platforms = platforms.with(Arc::new(cloudflare));
+        }
+        Ok(platforms)
     }
 
-    /// The platform of a relay whose start names none.
+    /// These and another.
     #[must_use]
-    pub fn default(&self) -> &Arc<dyn Platform> {
-        &self.default
+    pub fn with(mut self, platform: Arc<dyn Platform>) -> Self {
+        self.by_name.insert(platform.name(), platform);
+        self
+    }
+
+    /// A platform that is on.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Platform>> {
+        self.by_name.get(name)
+    }
+
+    /// The platform of a start that names this or none.
+    #[must_use]
+    pub fn choose(&self, name: Option<&str>) -> Option<&Arc<dyn Platform>> {
+        self.get(name.unwrap_or(&self.default))
+    }
+
+    /// The names of all.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    /// [`Platform::playback_hosts`] of all.
+    #[must_use]
+    pub fn playback_hosts(&self) -> Vec<String> {
+        self.iter()
+            .flat_map(|platform| platform.playback_hosts())
+            .collect()
     }
 
     /// The budgets of all.

@@ -7,10 +7,13 @@ pub mod governor;
 pub(crate) mod health;
 pub(crate) mod http;
 pub mod lease;
+mod notification;
 pub(crate) mod number;
 mod proxy;
 pub(crate) mod redact;
 
 pub use error::{Class, Done, Vendor, VendorError};
 pub use health::LastError;
+pub use notification::{Notification, Refused};
+pub(crate) use notification::{hmac_hex, json_of, same, text, unverified};
 pub use proxy::{BadProxy, Proxy, proxy};

@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn an_rtmp_url_keeps_its_host_only() {
         for message in [
-            "rtmpUrl rtmps://live.cloudflare.com:443/live/k3y is bad",
-            "rtmpUrl RTMPS://user:pw@live.cloudflare.com:443/live/k3y?a=b/c is bad",
-            r"rtmpUrl rtmps:\/\/live.cloudflare.com:443\/live\/k3y is bad",
+            "rtmpUrl rtmps://live.example.com:443/live/k3y is bad",
+            "rtmpUrl RTMPS://user:pw@live.example.com:443/live/k3y?a=b/c is bad",
+            r"rtmpUrl rtmps:\/\/live.example.com:443\/live\/k3y is bad",
         ] {
             let text = redact(message, &[]);
             assert_eq!(
                 text.to_ascii_lowercase(),
-                "rtmpurl rtmps://live.cloudflare.com:443/[redacted] is bad"
+                "rtmpurl rtmps://live.example.com:443/[redacted] is bad"
             );
         }
     }
@@ -91,17 +91,14 @@ mod tests {
 
     #[test]
     fn the_secret_of_an_rtmp_url_is_its_stream_key() {
-        assert_eq!(
-            secret_part("rtmps://live.cloudflare.com:443/live/k3y"),
-            "k3y"
-        );
+        assert_eq!(secret_part("rtmps://live.example.com:443/live/k3y"), "k3y");
         assert_eq!(secret_part("nonsense"), "nonsense");
     }
 
     proptest::proptest! {
         #[test]
         fn no_stream_key_survives(key in "[A-Za-z0-9]{8,64}", before in ".{0,40}", after in "( .{0,20})?") {
-            let url = format!("rtmps://live.cloudflare.com:443/live/{key}");
+            let url = format!("rtmps://live.example.com:443/live/{key}");
             let text = redact(&format!("{before}{url}{after}"), &[]);
             proptest::prop_assert!(!text.contains(&key) || before.contains(&key) || after.contains(&key));
         }

@@ -2,6 +2,7 @@
 //! glossary.
 
 mod imports;
+mod platforms;
 mod source;
 mod words;
 

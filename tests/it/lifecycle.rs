@@ -12,7 +12,7 @@ use crate::support::service::{
     BACKENDS, Service, Stage, calls, nothing_is_left, options, settings, show, vendors_when,
     violations,
 };
-use relaykeeper::config::{AgoraBackend, LiveInputRetention};
+use relaykeeper::config::{AgoraBackend, IngestRetention};
 use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -353,7 +353,7 @@ async fn a_recording_that_the_start_disabled_is_deleted(#[case] backend: AgoraBa
 #[tokio::test]
 async fn a_retained_ingest_is_disabled_and_the_janitor_keeps_it() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
-        settings.relay.live_input_retention = LiveInputRetention::Keep;
+        settings.relay.ingest_retention = IngestRetention::Keep;
         settings.janitor.interval = Duration::from_millis(300);
         settings.janitor.grace = Duration::from_millis(1);
     })

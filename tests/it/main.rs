@@ -33,6 +33,7 @@ mod metrics;
 mod migrations;
 mod oddities;
 mod panics;
+mod platforms;
 mod probe;
 mod recovery;
 mod refusals;

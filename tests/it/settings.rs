@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use relaykeeper::config::{
-    AgoraBackend, LiveInputRetention, MediaPushMode, Settings, SettingsError, SettingsProblem,
+    AgoraBackend, IngestRetention, MediaPushMode, Settings, SettingsError, SettingsProblem,
 };
 use rstest::rstest;
 use secrecy::{ExposeSecret, SecretString};
@@ -108,10 +108,7 @@ fn every_kind_of_value_can_be_set_from_the_environment() {
     assert!((settings.cloudflare.budget_share - 0.5).abs() < f64::EPSILON);
     assert_eq!(settings.pricing.agora_micros(), 8_000_000);
     assert!(settings.webhooks.allow_private);
-    assert_eq!(
-        settings.relay.live_input_retention,
-        LiveInputRetention::Keep
-    );
+    assert_eq!(settings.relay.ingest_retention, IngestRetention::Keep);
     assert_eq!(settings.agora.media_push.mode, MediaPushMode::Raw);
     assert_eq!(
         settings.agora.not_found_backoff,

@@ -41,6 +41,7 @@ fn row(channel_id: i64) -> StoredRelay {
         relay_status: "starting".into(),
         backend: "cloud_recording".into(),
         region: None,
+        platform: "cloudflare".into(),
         ingest_id: None,
         agora_resource_id: None,
         agora_recording_cname: None,

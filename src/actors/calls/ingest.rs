@@ -18,7 +18,7 @@ impl VendorCalls {
             feed_timeout_seconds: self.vendors.settings.relay.feed_timeout_seconds(),
             delete_recording_after_days: spec.delete_recording_after_days,
         };
-        let platform = self.platform();
+        let platform = self.platform()?;
         let permit = start_permit_request(durable);
         let ingest = platform.ensure_ingest(permit, &new).await;
         let ingest = ingest.map_err(failure)?;
@@ -48,7 +48,7 @@ impl VendorCalls {
     ) -> Result<Answer, Failure> {
         let tag = durable.spec.tag(attempt).to_string();
         let permit = start_permit_request(durable);
-        let platform = self.platform();
+        let platform = self.platform()?;
         let list = platform.list_tagged(permit).await.map_err(failure)?;
         let found = list.with_tag(&tag);
         let [oldest, others @ ..] = &found[..] else {
@@ -84,7 +84,7 @@ impl VendorCalls {
         ingest: &str,
     ) -> Result<Answer, Failure> {
         let permit = start_permit_request(durable);
-        let renewed = self.platform().renew_key(permit, ingest).await;
+        let renewed = self.platform()?.renew_key(permit, ingest).await;
         match renewed.map_err(failure) {
             Ok(url) => {
                 self.keep_publish_url(url);
@@ -101,7 +101,12 @@ impl VendorCalls {
         } else {
             Priority::Finalize
         });
-        match self.platform().close(permit, ingest).await.map_err(failure) {
+        match self
+            .platform()?
+            .close(permit, ingest)
+            .await
+            .map_err(failure)
+        {
             Ok(()) => Ok(Answer::Closed),
             Err(failure) if failure.class == Class::NotFound => Ok(Answer::NotFound),
             Err(failure) => Err(failure),
@@ -110,7 +115,7 @@ impl VendorCalls {
 
     pub(super) async fn remove_ingest(&self, ingest: &str) -> Result<Answer, Failure> {
         let permit = permit_request(Priority::Finalize);
-        let removal = self.platform().remove(permit, ingest).await;
+        let removal = self.platform()?.remove(permit, ingest).await;
         Ok(match removal.map_err(failure)? {
             Removal::Gone => Answer::Removed,
             Removal::StillLive { retry_after } => Answer::StillLive { retry_after },

@@ -21,7 +21,7 @@ impl VendorCalls {
             id: ingest,
             hls_url: durable.ingest.hls_url.as_deref(),
         };
-        let platform = self.platform();
+        let platform = self.platform()?;
         let seen = platform.observe(permit, ingest, question).await;
         let Some(seen) = seen.map_err(failure)? else {
             return Ok(Answer::NotFound);
@@ -66,7 +66,7 @@ impl VendorCalls {
                 since: durable.spec.requested_at,
             },
         };
-        let found = self.platform().recordings(ingest, search).await;
+        let found = self.platform()?.recordings(ingest, search).await;
         Ok(Answer::Recordings(found.map_err(failure)?))
     }
 }

@@ -33,7 +33,6 @@ pub(super) async fn attempt(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
-    let platform = context.vendors.platforms.default().as_ref();
     let agora = &context.vendors.agora;
     match cleanup {
         Cleanup::StopEgress {
@@ -116,10 +115,12 @@ pub(super) async fn attempt(
             }
         }
         Cleanup::FindIngest { tag } => {
+            let platform = platform_of(context, open).await?;
             let backoff = not_found_backoff(context);
             find_ingest(platform, open, tag, backoff, now).await
         }
         Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => {
+            let platform = platform_of(context, open).await?;
             match platform.close(permit, id).await {
                 Ok(()) => Ok(CleanupResult::Done),
                 Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
@@ -127,15 +128,18 @@ pub(super) async fn attempt(
             }
         }
         Cleanup::DeleteIngest { id } => {
+            let platform = platform_of(context, open).await?;
             let removal = platform.discard(permit, id).await.map_err(failure)?;
             Ok(removed(removal, now))
         }
         Cleanup::DeleteRecording { id } => {
+            let platform = platform_of(context, open).await?;
             let deleted = platform.delete_recording(permit, id).await;
             deleted.map_err(failure)?;
             Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
+            let platform = platform_of(context, open).await?;
             let search = RecordingsSearch::AfterRemoval(permit);
             let recordings = platform.recordings(ingest, search).await.map_err(failure)?;
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
@@ -178,6 +182,17 @@ fn poll_again(open: &CleanupJobRow, backoff: TimeDelta, now: DateTime<Utc>) -> C
     })
 }
 
+/// The platform of the job's relay.
+async fn platform_of<'a>(
+    context: &'a NodeContext,
+    open: &CleanupJobRow,
+) -> Result<&'a dyn Platform, Failure> {
+    let stored = context.store.relay(*open.relay_id).await;
+    let stored = stored.map_err(|error| broken(error.to_string()))?;
+    let stored = stored.ok_or_else(|| broken("the job's relay is unknown".into()))?;
+    context.vendors.platform(&stored.platform)
+}
+
 async fn find_ingest(
     platform: &dyn Platform,
     open: &CleanupJobRow,
@@ -218,21 +233,24 @@ fn removed(removal: Removal, now: DateTime<Utc>) -> CleanupResult {
     }
 }
 
+fn broken(message: String) -> Failure {
+    Failure {
+        vendor: "relaykeeper".into(),
+        call: "cleanup".into(),
+        class: Class::Unavailable,
+        maybe_done: false,
+        status: None,
+        message,
+        retry_after_ms: None,
+    }
+}
+
 async fn record_late_recordings(
     context: &NodeContext,
     open: &CleanupJobRow,
     recordings: Vec<Recording>,
 ) -> Result<(), Failure> {
     let relay_id = *open.relay_id;
-    let broken = |message: String| Failure {
-        vendor: "relaykeeper".into(),
-        call: "late_recordings".into(),
-        class: Class::Unavailable,
-        maybe_done: false,
-        status: None,
-        message,
-        retry_after_ms: None,
-    };
     let stored = context
         .store
         .relay(relay_id)

@@ -1,12 +1,15 @@
 //! Counts the relays that poll, by what they poll.
 
+use std::collections::HashMap;
+
 use parking_lot::Mutex;
 
 use super::RelaySnapshot;
-use crate::relay::{Backend, Phase};
+use crate::relay::{Backend, Phase, PlatformName};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct PollKinds {
+    platform: PlatformName,
     is_live: bool,
     asks_hosts: bool,
     is_media_push: bool,
@@ -16,6 +19,7 @@ impl PollKinds {
     fn of(snapshot: &RelaySnapshot) -> Option<Self> {
         let durable = &snapshot.durable;
         durable.phase.is_watched().then(|| Self {
+            platform: durable.spec.platform.clone(),
             is_live: durable.phase == Phase::Live,
             asks_hosts: !snapshot.page_is_fresh,
             is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
@@ -50,7 +54,14 @@ pub(in crate::actors) struct CountsByTarget {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PollerCounts(Mutex<CountsByTarget>);
+pub(super) struct PollerCounts(Mutex<AllCounts>);
+
+#[derive(Debug, Default)]
+struct AllCounts {
+    /// Without feeds.
+    others: CountsByTarget,
+    feeds: HashMap<PlatformName, Pollers>,
+}
 
 impl PollerCounts {
     pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
@@ -61,7 +72,9 @@ impl PollerCounts {
         let mut counts = self.0.lock();
         for (polls, by) in [(before, -1), (now, 1)] {
             let Some(polls) = polls else { continue };
-            counts.feeds.count(polls.is_live, by);
+            let feeds = counts.feeds.entry(polls.platform).or_default();
+            feeds.count(polls.is_live, by);
+            let counts = &mut counts.others;
             if polls.asks_hosts {
                 counts.hosts.count(polls.is_live, by);
             }
@@ -73,8 +86,13 @@ impl PollerCounts {
         }
     }
 
-    pub(super) fn get(&self) -> CountsByTarget {
-        *self.0.lock()
+    /// `platform`: whose feeds are counted.
+    pub(super) fn get(&self, platform: &PlatformName) -> CountsByTarget {
+        let counts = self.0.lock();
+        CountsByTarget {
+            feeds: counts.feeds.get(platform).copied().unwrap_or_default(),
+            ..counts.others
+        }
     }
 }
 
@@ -85,6 +103,7 @@ mod tests {
 
     #[test]
     fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
+        let platform = live().spec.platform;
         let poller_counts = PollerCounts::default();
         let on_air = snapshot(live());
         let mut stopping = live();
@@ -94,12 +113,22 @@ mod tests {
         interrupted.phase = Phase::Interrupted;
         let interrupted = snapshot(interrupted);
         poller_counts.changed(None, Some(&on_air));
-        assert_eq!(poller_counts.get().feeds, Pollers { live: 1, urgent: 0 });
-        assert_eq!(poller_counts.get().egresses.live, 1, "Cloud Recording");
+        assert_eq!(
+            poller_counts.get(&platform).feeds,
+            Pollers { live: 1, urgent: 0 }
+        );
+        assert_eq!(
+            poller_counts.get(&platform).egresses.live,
+            1,
+            "Cloud Recording"
+        );
         poller_counts.changed(Some(&on_air), Some(&interrupted));
-        assert_eq!(poller_counts.get().feeds, Pollers { live: 0, urgent: 1 });
+        assert_eq!(
+            poller_counts.get(&platform).feeds,
+            Pollers { live: 0, urgent: 1 }
+        );
         poller_counts.changed(Some(&interrupted), Some(&stopping));
         poller_counts.changed(Some(&stopping), None);
-        assert_eq!(poller_counts.get(), CountsByTarget::default());
+        assert_eq!(poller_counts.get(&platform), CountsByTarget::default());
     }
 }

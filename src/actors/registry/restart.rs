@@ -82,7 +82,8 @@ impl Registry {
         let Some(mut child) = self.children.remove(&relay_id) else {
             return;
         };
-        child.calls = VendorCalls::new(self.context.vendors.clone());
+        let platform = durable.spec.platform.clone();
+        child.calls = VendorCalls::new(self.context.vendors.clone(), platform);
         let incarnation = child.restarts.saturating_add(1);
         let relay = Box::new(Relay::load(durable, incarnation));
         let args = SpawnArgs {

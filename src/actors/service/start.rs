@@ -81,6 +81,11 @@ impl RelayService {
     }
 
     async fn try_create(&self, request: &StartRequest) -> Result<Attempt, StartError> {
+        let platforms = &self.context.vendors.platforms;
+        let platform = platforms.choose(request.platform.as_deref());
+        let platform = platform.ok_or_else(|| StartError::PlatformOff {
+            on: platforms.names().collect::<Vec<_>>().join(", "),
+        })?;
         // The insert decides. But a conflict there repeats its whole batch of writes, and a repeated start must not meet the quota.
         let channel_id = request.channel_id;
         let here = self.channel(channel_id);
@@ -101,7 +106,7 @@ impl RelayService {
         let settings = &context.settings;
         let spec = spec(
             settings,
-            context.vendors.platforms.default().as_ref(),
+            platform.as_ref(),
             namespace,
             request,
             now,

@@ -13,7 +13,7 @@ use crate::relay::{
     RecordingsKept, Spec, Timing,
 };
 
-pub(crate) const LIVE_INPUT: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const INGEST: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) fn at(time: &str) -> DateTime<Utc> {
     format!("2026-11-22T{time}Z").parse().unwrap()
@@ -129,10 +129,10 @@ fn on_air(mut relay: Durable) -> Durable {
     relay.started_at = Some(at("10:00:01.250"));
     relay.live_at = Some(at("10:00:10.500"));
     relay.ingest.stage = IngestStage::Ready;
-    relay.ingest.id = Some(LIVE_INPUT.into());
-    let host = "https://customer-code.cloudflarestream.com";
-    relay.ingest.hls_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.m3u8"));
-    relay.ingest.dash_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.mpd"));
+    relay.ingest.id = Some(INGEST.into());
+    let host = "https://play.example";
+    relay.ingest.hls_url = Some(format!("{host}/{INGEST}/manifest/video.m3u8"));
+    relay.ingest.dash_url = Some(format!("{host}/{INGEST}/manifest/video.mpd"));
     relay
 }
 

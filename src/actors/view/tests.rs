@@ -40,8 +40,9 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
   "relay_status": "failed",
   "is_active": false,
   "is_live": false,
-  "hls_playback_url": "https://customer-code.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.m3u8",
-  "dash_playback_url": "https://customer-code.cloudflarestream.com/0123456789abcdef0123456789abcdef/manifest/video.mpd",
+  "platform": "platform",
+  "hls_playback_url": "https://play.example/0123456789abcdef0123456789abcdef/manifest/video.m3u8",
+  "dash_playback_url": "https://play.example/0123456789abcdef0123456789abcdef/manifest/video.mpd",
   "stream_key_id": "0123456789abcdef0123456789abcdef",
   "agora": {
     "backend": "cloud_recording",

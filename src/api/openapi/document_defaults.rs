@@ -89,17 +89,10 @@ fn add_schemes(components: &mut Components) {
         ),
         ("admin_token", bearer("A token of `auth.admin_tokens`.")),
         (
-            "cloudflare_live_secret",
-            header(
-                "cf-webhook-auth",
-                "The secret of Cloudflare's notification destination.",
-            ),
-        ),
-        (
-            "cloudflare_stream_signature",
+            "platform_signature",
             header(
                 "Webhook-Signature",
-                "Cloudflare's HMAC over time and body, at most five minutes old.",
+                "The platform's proof; some send it in a header of another name.",
             ),
         ),
         (

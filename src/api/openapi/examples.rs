@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::problem::Code;
+use crate::config::PlatformsSettings;
 
 const RELAY: &str = "0192f0c4-0000-7000-8000-000000000001";
-const HOST: &str = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
+const HOST: &str = "https://play.example.com";
 const INPUT: &str = "66be4bf738797e01e1fca35a7bdecdcd";
 const VIDEO: &str = "ea95132c15732412d22c1476fa83f27a";
 
@@ -43,8 +44,8 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         "DeliveryPage" => page("deliveries", delivery()),
         "Delivery" => delivery(),
         "Health" => json!({
-            "healthy": true, "cloudflare": vendor(), "agora": vendor(), "database": {"healthy": true, "acting": true},
-            "budgets": [{"name": "cloudflare", "quota": 960, "used": 12, "left": 948, "waiting": 0, "paused_for_seconds": null}],
+            "healthy": true, "platforms": {(platform()): vendor()}, "agora": vendor(), "database": {"healthy": true, "acting": true},
+            "budgets": [{"name": platform(), "quota": 960, "used": 12, "left": 948, "waiting": 0, "paused_for_seconds": null}],
             "cleanup_jobs": {"open": 0, "kinds": []}, "alarms": [],
         }),
         "Probe" => json!({"status": "ok"}),
@@ -54,7 +55,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             "last_error": null, "node": "relaykeeper-1",
         }], "total": 1, "next_cursor": null}),
         "Sweep" => json!({"dry_run": true, "findings": [{
-            "kind": "live_input", "id": INPUT, "mark": "shop_0a1b2c3d_0192f0c4000070008000000000000001_1",
+            "kind": "converter", "id": INPUT, "mark": "shop_0a1b2c3d_0192f0c4000070008000000000000001_1",
             "created": "2026-11-22T10:08:10Z", "verdict": "owned",
         }], "may_be_cut": false}),
         "PageTokenRequest" => json!({"query": "channel=show68&relay=…", "uid": null}),
@@ -104,7 +105,7 @@ fn manifest(uid: &str, ending: &str) -> String {
 fn relay() -> Value {
     json!({
         "id": RELAY, "channel_id": 42, "channel_name": "show68", "seller_uid": 12345, "phase": "ended", "relay_status": "stopped",
-        "is_active": false, "is_live": false, "hls_playback_url": manifest(INPUT, "m3u8"),
+        "is_active": false, "is_live": false, "platform": platform(), "hls_playback_url": manifest(INPUT, "m3u8"),
         "dash_playback_url": manifest(INPUT, "mpd"), "stream_key_id": INPUT,
         "agora": {"backend": "cloud_recording", "resource_id": "qSDYrrttmOxh", "sid": "2778a9b2983ea2caa1565eada7a5bc77",
             "recording_uid": 900_000_001, "converter_id": null, "replacements": 0},
@@ -130,6 +131,10 @@ fn delivery() -> Value {
         "created_at": "2026-11-22T10:09:30.000Z", "next_attempt_at": null, "last_attempt_at": "2026-11-22T10:09:30.050Z",
         "delivered_at": "2026-11-22T10:09:30.090Z", "response_status": 204, "last_error": null,
     })
+}
+
+fn platform() -> String {
+    PlatformsSettings::default().default
 }
 
 fn vendor() -> Value {

@@ -177,6 +177,9 @@ pub(in crate::api) struct StartBody {
     /// Whether to keep the recordings, by default true. The platform may record in any case, if it plays only what it records;
     /// with false the recordings are deleted after the relay.
     pub(in crate::api) enable_recording: Option<bool>,
+    /// The streaming platform, by default `platforms.default` of the settings. One that is unknown or has no credentials: 422.
+    #[schema(min_length = 1, max_length = 32)]
+    pub(in crate::api) platform: Option<String>,
     /// The longest time live, by default `relay.max_duration` of the settings.
     #[schema(minimum = 60, maximum = 86400)]
     pub(in crate::api) max_duration_seconds: Option<u32>,

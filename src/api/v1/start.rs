@@ -12,7 +12,7 @@ use crate::api::body::JsonBody;
 use crate::api::headers::{PREFERENCE_APPLIED, request_key, wait, wait_or};
 use crate::api::input::{channel_id, channel_name, whole};
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::{Code, FieldError, Problem};
 use crate::relay::Durable;
 
 /// In seconds.
@@ -102,6 +102,7 @@ fn start_request(
             .map(u64::from)
             .map(Duration::from_secs),
         delete_recording_after_days: body.delete_recording_after_days,
+        platform: body.platform,
         request_key: None,
         wait: Duration::ZERO,
     })
@@ -131,6 +132,10 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         }
         StartError::Failed(relay) => Problem::failed_start(&relay),
         StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
+        StartError::PlatformOff { on } => Problem::invalid(vec![FieldError {
+            pointer: "/platform".to_owned(),
+            detail: format!("not a platform that is on; there are: {on}"),
+        }]),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "This process starts no new relays.")
         }

@@ -4,10 +4,11 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::signature::is_signed_by_agora;
-use super::{Notification, Received, Refused, accept, header, json_of, number, text, unverified};
+use super::{Received, accept, header, number};
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::{Hint, Notice, ResourceTag, Subject};
+use crate::vendors::{Notification, Refused, json_of, text, unverified};
 
 /// Agora's notifications
 ///

@@ -171,7 +171,7 @@ function play(player) {
   const said = player.querySelector("[role=status]");
   const embed = () => {
     if (!player.dataset.player) { said.textContent = "This browser cannot play the stream."; return; }
-    player.replaceChildren(element("iframe", "", { src: player.dataset.player, title: "Cloudflare's player", allow: "autoplay; fullscreen", allowfullscreen: "" }));
+    player.replaceChildren(element("iframe", "", { src: player.dataset.player, title: "The platform's player", allow: "autoplay; fullscreen", allowfullscreen: "" }));
   };
   const video = document.createElement("video");
   if (!video.canPlayType("application/vnd.apple.mpegurl")) { embed(); return; }

@@ -20,7 +20,7 @@ pub(super) struct DayTotals {
     /// Times to live in milliseconds, sorted.
     times: Vec<u64>,
     /// Micro-dollars.
-    pub(super) cloudflare: u64,
+    pub(super) platform: u64,
     pub(super) agora: u64,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn daily_totals(
         if let CostGroup::Day(date) = sum.group
             && let Some(day) = days.get_mut(&date)
         {
-            day.cloudflare = micros(sum.cost_micros);
+            day.platform = micros(sum.cost_micros);
             day.agora = micros(sum.agora_cost_micros);
         }
     }
@@ -65,7 +65,7 @@ impl DayTotals {
             running: 0,
             reasons: BTreeMap::new(),
             times: Vec::new(),
-            cloudflare: 0,
+            platform: 0,
             agora: 0,
         }
     }
@@ -94,7 +94,7 @@ impl DayTotals {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ended_well + self.failed + self.running + self.cloudflare + self.agora == 0
+        self.ended_well + self.failed + self.running + self.platform + self.agora == 0
     }
 
     pub(super) fn median(&self) -> Option<u64> {
@@ -123,7 +123,7 @@ fn micros(micros: i64) -> u64 {
 
 pub(super) fn days_csv(days: &[DayTotals]) -> String {
     let mut text = String::from(
-        "day,ended_well,failed,running,time_to_live_median_ms,time_to_live_p95_ms,cloudflare_micros,agora_micros,outcomes\r\n",
+        "day,ended_well,failed,running,time_to_live_median_ms,time_to_live_p95_ms,platform_micros,agora_micros,outcomes\r\n",
     );
     for day in days {
         let time = |time: Option<u64>| time.map(|ms| ms.to_string()).unwrap_or_default();
@@ -141,7 +141,7 @@ pub(super) fn days_csv(days: &[DayTotals]) -> String {
             day.running,
             time(day.median()),
             time(day.p95()),
-            day.cloudflare,
+            day.platform,
             day.agora,
             reasons.join(" ")
         );
@@ -151,7 +151,7 @@ pub(super) fn days_csv(days: &[DayTotals]) -> String {
 
 pub(super) fn channels_csv(sums: &[CostSum]) -> String {
     let mut text =
-        String::from("channel_id,relays,duration_seconds,cloudflare_micros,agora_micros\r\n");
+        String::from("channel_id,relays,duration_seconds,platform_micros,agora_micros\r\n");
     for sum in sums {
         if let CostGroup::Channel(id) = sum.group {
             let _ = write!(

@@ -110,6 +110,12 @@ impl CustomerHost {
         self.configured.clone().or_else(learned)
     }
 
+    /// Without a path.
+    pub(super) fn configured_origin(&self) -> Option<String> {
+        let url = url::Url::parse(self.configured.as_deref()?).ok()?;
+        Some(url.origin().ascii_serialization())
+    }
+
     /// Why the configured host, if it is Cloudflare's, cannot be the account's.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {

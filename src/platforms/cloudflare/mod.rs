@@ -8,6 +8,7 @@ mod api;
 mod capabilities;
 mod customer;
 mod envelope;
+mod events;
 mod lifecycle;
 mod limit;
 mod live_input;
@@ -42,7 +43,7 @@ pub use video::{Video, VideoState};
 pub use videos::VideoPage;
 pub use webhooks::{NotificationDestination, NotificationPolicy, StreamWebhook};
 
-const NAME: &str = "cloudflare";
+pub(super) const NAME: &str = "cloudflare";
 const VENDOR: Vendor = Vendor::Platform(NAME);
 
 /// The settings do not make a client.

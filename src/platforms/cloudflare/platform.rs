@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+use super::events::WebhookSecrets;
 use super::lifecycle::{FeedSource, LifecycleTrust};
 use super::recordings::RecordingsPoller;
 use super::{
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::config::Settings;
 use crate::platforms::{
-    Complaint, EnsuredIngest, FeedPolls, FeedQuestion, IngestAccess, NewIngest, Platform,
+    Complaint, EnsuredIngest, FeedPolls, FeedQuestion, HeaderOf, IngestAccess, NewIngest, Platform,
     PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest, TaggedIngests,
     WatchedIngest,
 };
@@ -25,7 +27,7 @@ use crate::store::Store;
 use crate::vendors::governor::{Governor, PermitRequest, Priority};
 use crate::vendors::http::failure;
 use crate::vendors::lease::Lease;
-use crate::vendors::{Class, Done, VendorError};
+use crate::vendors::{Class, Done, Notification, Refused, VendorError};
 
 /// The longest wait for the API's permit of a poll that `/lifecycle` could not serve.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,12 +37,19 @@ const HOST_DIFFERS: &str = "customer-host-differs";
 /// `/lifecycle` answers otherwise than documented.
 const LIFECYCLE_UNDOCUMENTED: &str = "lifecycle-undocumented";
 
+/// Of thumbnails, manifests and the player.
+const HOSTS: [&str; 2] = [
+    "https://*.cloudflarestream.com",
+    "https://*.videodelivery.net",
+];
+
 /// The account, and what its relays share.
 #[derive(Debug)]
 pub struct CloudflarePlatform {
     client: Cloudflare,
     recordings: RecordingsPoller,
     lifecycle: LifecycleTrust,
+    webhooks: WebhookSecrets,
     recordings_interval: Duration,
     stored_micros: u64,
 }
@@ -64,6 +73,7 @@ impl CloudflarePlatform {
             ),
             client,
             lifecycle: LifecycleTrust::new(settings.relay.poll_interval),
+            webhooks: WebhookSecrets::of(&settings.cloudflare),
             recordings_interval,
             stored_micros: settings.pricing.cloudflare_stored_micros(),
         })
@@ -282,6 +292,16 @@ impl Platform for CloudflarePlatform {
         self.client.customer().views(permit, ingest).await.ok()
     }
 
+    fn verify_event(
+        &self,
+        source: &str,
+        header: HeaderOf<'_, '_>,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Option<Result<Notification, Refused>> {
+        self.webhooks.verify(source, header, body, now)
+    }
+
     async fn check(&self, permit: PermitRequest) -> Result<(), VendorError> {
         self.client.storage_usage(permit).await.map(|_| ())
     }
@@ -330,6 +350,15 @@ impl Platform for CloudflarePlatform {
             ),
         });
         host.into_iter().chain(lifecycle).collect()
+    }
+
+    fn playback_hosts(&self) -> Vec<String> {
+        let customer = self.client.customer().configured_origin();
+        HOSTS
+            .map(str::to_owned)
+            .into_iter()
+            .chain(customer)
+            .collect()
     }
 
     fn recordings_interval(&self) -> Duration {

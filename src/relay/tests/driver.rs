@@ -59,7 +59,7 @@ pub(super) fn spec(backend: Backend) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
-        platform: PlatformName::new("cloudflare"),
+        platform: PlatformName::new("platform"),
         capabilities: capabilities(),
         backend,
         timing: Timing {

@@ -215,7 +215,7 @@ fn a_notification_that_a_reading_contradicts_changes_nothing() {
 }
 
 #[test]
-fn a_feed_that_cloudflare_refuses_ends_the_relay_with_cloudflares_message() {
+fn a_feed_that_the_platform_refuses_ends_the_relay_with_its_message() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
         life.poll();

@@ -24,6 +24,7 @@ pub struct Model {
     pub relay_status: Named<RelayStatus>,
     pub backend: Named<BackendKind>,
     pub region: Option<String>,
+    pub platform: String,
     pub ingest_id: Option<String>,
     pub agora_resource_id: Option<String>,
     /// The egress's `cname`: the resource tag.
@@ -98,6 +99,7 @@ impl Model {
             relay_status: durable.relay_status().into(),
             backend: BackendKind::from(&spec.backend).into(),
             region,
+            platform: spec.platform.to_string(),
             ingest_id: durable.ingest.id.clone(),
             agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
             agora_recording_cname: cname,

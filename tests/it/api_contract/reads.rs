@@ -137,6 +137,7 @@ async fn the_fields_of_a_relay_come_in_the_order_of_the_contract() {
         "relay_status",
         "is_active",
         "is_live",
+        "platform",
         "hls_playback_url",
         "dash_playback_url",
         "stream_key_id",

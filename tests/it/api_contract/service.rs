@@ -54,8 +54,9 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
             alarm_codes: Vec::new(),
         },
         viewers: Viewers::none(),
+        platforms: platforms(&settings),
         node: "test".to_owned(),
-        pages: relaykeeper::console::pages(&settings),
+        pages: relaykeeper::console::pages(&[]),
     };
     let api = Api::new(
         &settings,
@@ -84,12 +85,17 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     }
 }
 
+fn platforms(settings: &Settings) -> Platforms {
+    let runtime = tokio::runtime::Handle::current();
+    Platforms::of_settings(settings, &runtime, &Lease::for_good(), None).unwrap()
+}
+
 /// A process that never holds the database.
 fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
+    let platforms = platforms(&settings);
     let lease = Lease::for_good();
-    let platforms = Platforms::of_settings(&settings, &runtime, &lease, None).unwrap();
     let vendors =
         VendorClients::new(Arc::clone(&settings), runtime.clone(), lease, platforms).unwrap();
     let cluster = Cluster::on(store.clone());

@@ -55,7 +55,7 @@ async fn the_documentation_shows_operations_schemas_and_examples_and_asks_no_oth
     let example = "all(document).filter((one) => one.localName === 'button' && one.textContent.trim().toLowerCase() === 'example') \
         .forEach((one) => one.click())";
     browser.run(&format!("{BEGIN} {example}")).await;
-    shows("customer-f33zs165nr7gyfy4.cloudflarestream.com").await;
+    shows("play.example.com").await;
 
     let elsewhere = "return performance.getEntriesByType('resource').map((one) => one.name) \
         .filter((name) => !name.startsWith(location.origin + '/'))";

@@ -53,6 +53,7 @@ pub fn ended(id: Uuid, channel_id: i64, at: DateTime<Utc>) -> StoredRelay {
         relay_status: "stopped".into(),
         backend: "cloud_recording".into(),
         region: None,
+        platform: "cloudflare".into(),
         ingest_id: None,
         agora_resource_id: None,
         agora_recording_cname: None,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, LogFormat, Settings};
+use relaykeeper::platforms::Platforms;
 use relaykeeper::sandbox::{
     CallRecord, EgressSnapshot, Options, SimulatedVendors, VendorCall, WebhookUrls,
 };
@@ -139,7 +140,15 @@ impl Service {
         service
     }
 
-    pub fn start_unready(mut settings: Settings) -> Self {
+    pub fn start_unready(settings: Settings) -> Self {
+        Self::start_unready_with(settings, |platforms| platforms)
+    }
+
+    /// With further platforms than those of the settings.
+    pub fn start_unready_with(
+        mut settings: Settings,
+        further: impl FnOnce(Platforms) -> Platforms + Send + 'static,
+    ) -> Self {
         // Fails for the second service in this process.
         let _ = telemetry::init(LogFormat::Pretty);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -150,7 +159,7 @@ impl Service {
         let (started, is_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             application::run(async move {
-                let application = Application::on(listener, settings)
+                let application = Application::with_platforms(listener, settings, further)
                     .await
                     .expect("it builds");
                 started.send(()).expect("the test waits");

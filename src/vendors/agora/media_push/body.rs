@@ -1,4 +1,4 @@
-//! Request bodies of Media Push: a converter whose stream Cloudflare accepts (`agora.md §4.3, §4.4, §4.12`).
+//! Request bodies of Media Push: a converter whose stream platforms accept (`agora.md §4.3, §4.4, §4.12`).
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::config::{self, MediaPushMode};
 /// In kbit/s.
 const AUDIO_BITRATE: u32 = 128;
 
-/// The least audio and video together that Cloudflare accepts, in kbit/s.
+/// The least audio and video together that every platform accepts, in kbit/s.
 const MIN_BITRATE: u32 = 2_000;
 
 /// Agora's limit for video, in kbit/s.
@@ -136,7 +136,7 @@ fn audio(seller_uid: u32) -> AudioProfile {
     }
 }
 
-/// The whole seller on a black canvas, clamped to what Cloudflare accepts: key frames 2 to 10 s apart, 2 Mbit/s with
+/// The whole seller on a black canvas, clamped to what every platform accepts: key frames 2 to 10 s apart, 2 Mbit/s with
 /// the audio.
 fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfile {
     let (width, height) = (video.width, video.height);
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_cloudflare_would_refuse_are_clamped() {
+    fn settings_that_a_platform_would_refuse_are_clamped() {
         let small = config::MediaPushVideoSettings {
             width: 640,
             height: 360,

@@ -1,68 +1,62 @@
-use actix_web::http::header::HeaderMap;
-use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
-use secrecy::SecretString;
-use serde_json::Value;
+//! Cloudflare's notifications (`cloudflare-stream.md §5`).
 
-use super::signature::{is_secret, is_signed_by_cloudflare};
-use super::{Notification, Received, Refused, accept, header, json_of, text, unverified};
-use crate::api::Api;
-use crate::api::problem::Problem;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::config::CloudflareSettings;
+use crate::platforms::HeaderOf;
 use crate::relay::{Hint, Notice, Subject};
+use crate::vendors::{Notification, Refused, hmac_hex, json_of, same, text, unverified};
 
 /// In characters.
 const REASON: usize = 300;
 
-/// Cloudflare: live input events
-///
-/// The encoder connected, disconnected or was refused.
-#[utoipa::path(
-    post, path = "/webhooks/cloudflare/live", tag = "webhooks", operation_id = "cloudflareLive",
-    security(("cloudflare_live_secret" = [])),
-    request_body(content = serde_json::Value, description = "The vendor's notification."),
-    responses((status = 200, body = Received, description = "Received; also answers unknown notifications and tests.")),
-    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
-)]
-pub(in crate::api) async fn live(
-    request: HttpRequest,
-    body: web::Bytes,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
-    let secret = api.webhooks.cloudflare_live.as_ref();
-    let notification = read_live(secret, request.headers(), &body);
-    accept(&api, "cloudflare/live", &body, notification).await
+/// The secrets of both webhooks; `None`: switched off.
+#[derive(Debug)]
+pub(super) struct WebhookSecrets {
+    live: Option<SecretString>,
+    stream: Option<SecretString>,
 }
 
-/// Cloudflare: video events
-///
-/// A video is ready, or its processing failed.
-#[utoipa::path(
-    post, path = "/webhooks/cloudflare/stream", tag = "webhooks", operation_id = "cloudflareStream",
-    security(("cloudflare_stream_signature" = [])),
-    request_body(content = serde_json::Value, description = "The vendor's notification."),
-    responses((status = 200, body = Received, description = "Received; also answers unknown notifications and tests.")),
-    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
-)]
-pub(in crate::api) async fn stream(
-    request: HttpRequest,
-    body: web::Bytes,
-    api: web::Data<Api>,
-) -> Result<HttpResponse, Problem> {
-    let secret = api.webhooks.cloudflare_stream.as_ref();
-    let notification = read_stream(secret, request.headers(), &body, api.now());
-    accept(&api, "cloudflare/stream", &body, notification).await
+impl WebhookSecrets {
+    pub(super) fn of(settings: &CloudflareSettings) -> Self {
+        let set = |secret: &SecretString| !secret.expose_secret().is_empty();
+        let one = |secret: &SecretString| Some(secret.clone()).filter(set);
+        Self {
+            live: one(&settings.live_webhook_secret),
+            stream: one(&settings.stream_webhook_secret),
+        }
+    }
+
+    /// `live`: the encoder connected, disconnected or was refused. `stream`: a video is ready, or its processing failed.
+    pub(super) fn verify(
+        &self,
+        source: &str,
+        header: HeaderOf<'_, '_>,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Option<Result<Notification, Refused>> {
+        match source {
+            "live" => Some(read_live(self.live.as_ref(), header, body)),
+            "stream" => Some(read_stream(self.stream.as_ref(), header, body, now)),
+            _ => None,
+        }
+    }
 }
 
 /// Its notifications have no id (`cloudflare-stream.md §5.5, §5.7`).
 fn read_live(
     secret: Option<&SecretString>,
-    headers: &HeaderMap,
+    header: HeaderOf<'_, '_>,
     body: &[u8],
 ) -> Result<Notification, Refused> {
-    let given = headers.get("cf-webhook-auth");
+    let given = header("cf-webhook-auth");
     let proven = secret
         .zip(given)
-        .is_some_and(|(secret, given)| is_secret(given.as_bytes(), secret));
+        .is_some_and(|(secret, given)| is_secret(given, secret));
     if !proven {
         return Err(unverified(body, secret.is_some(), is_destination_test));
     }
@@ -93,12 +87,15 @@ fn read_live(
 
 fn read_stream(
     secret: Option<&SecretString>,
-    headers: &HeaderMap,
+    header: HeaderOf<'_, '_>,
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Notification, Refused> {
-    let signature = header(headers, "webhook-signature");
-    let proven = secret.is_some_and(|secret| is_signed_by_cloudflare(signature, body, secret, now));
+    let signature = header("webhook-signature");
+    let signature = signature.and_then(|text| std::str::from_utf8(text).ok());
+    let proven = secret
+        .zip(signature)
+        .is_some_and(|(secret, signature)| is_signed(signature, body, secret, now));
     if !proven {
         // Cloudflare documents no test of this address.
         return Err(unverified(body, secret.is_some(), |_| false));
@@ -143,28 +140,54 @@ fn reason(notice: &Value) -> String {
         .collect()
 }
 
+const WINDOW: TimeDelta = TimeDelta::minutes(5);
+
+/// `cf-webhook-auth` contains the secret itself (`cloudflare-stream.md §5.6`).
+fn is_secret(given: &[u8], secret: &SecretString) -> bool {
+    let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
+    let known = digest(secret.expose_secret().as_bytes());
+    known.ct_eq(&digest(given)).into()
+}
+
+/// `Webhook-Signature: time=…,sig1=…` (`cloudflare-stream.md §5.2`).
+fn is_signed(header: &str, body: &[u8], secret: &SecretString, now: DateTime<Utc>) -> bool {
+    let part = |name: &str| {
+        let parts = header
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='));
+        parts
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+            .next()
+    };
+    let (Some(time), Some(signature)) = (part("time"), part("sig1")) else {
+        return false;
+    };
+    let signed_at = time
+        .parse()
+        .ok()
+        .and_then(|time| DateTime::from_timestamp(time, 0));
+    let fresh = signed_at.is_some_and(|at| (now - at).abs() <= WINDOW);
+    let expected = hmac_hex(secret, &[time.as_bytes(), b".", body]);
+    fresh && bool::from(same(&expected, signature))
+}
+
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
     use serde_json::json;
 
     use super::*;
 
     const AT: &str = "2022-01-13T11:43:41.855717910Z";
 
-    fn headers(name: &'static str, value: &str) -> HeaderMap {
-        let header = (
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).unwrap(),
-        );
-        HeaderMap::from_iter([header])
+    fn header<'a>(known: &'a str, value: &'a str) -> impl Fn(&str) -> Option<&'a [u8]> + 'a {
+        move |name| (name == known).then_some(value.as_bytes())
     }
 
     fn live(event: &Value) -> Result<Notification, Refused> {
-        let headers = headers("cf-webhook-auth", "secret");
         read_live(
             Some(&"secret".into()),
-            &headers,
+            &header("cf-webhook-auth", "secret"),
             event.to_string().as_bytes(),
         )
     }
@@ -217,7 +240,7 @@ mod tests {
         assert_eq!(live(&hello).unwrap().notices, []);
         let body = hello.to_string();
         for secret in [None, Some(&"secret".into())] {
-            let read = read_live(secret, &HeaderMap::new(), body.as_bytes());
+            let read = read_live(secret, &|_| None, body.as_bytes());
             assert_eq!(read, Err(Refused::Test));
         }
     }
@@ -228,8 +251,8 @@ mod tests {
         let read = |video: Value| {
             let (body, secret) = (video.to_string(), "secret".into());
             let signature = signed(now, &body);
-            let headers = headers("webhook-signature", &signature);
-            let read = read_stream(Some(&secret), &headers, body.as_bytes(), now).unwrap();
+            let header = header("webhook-signature", &signature);
+            let read = read_stream(Some(&secret), &header, body.as_bytes(), now).unwrap();
             assert_eq!(read.id, None);
             read.notices
         };
@@ -254,5 +277,42 @@ mod tests {
             "time={time},sig1={}",
             hex::encode(mac.finalize().into_bytes())
         )
+    }
+
+    /// The vector of `cloudflare-stream.md §5.2`.
+    const STREAM_BODY: &[u8] = br#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;
+    const STREAM_HEADER: &str =
+        "time=1700000000,sig1=a47633b017d53ea08fd1a3a065f3de2ec76b6382e2dacace79aa9e9a05fe2bd8";
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn cloudflares_signature_holds_for_five_minutes_over_the_raw_body() {
+        let secret: SecretString = "0123456789abcdef0123456789abcdef".into();
+        let check =
+            |header: &str, body: &[u8], seconds| is_signed(header, body, &secret, at(seconds));
+        assert!(check(STREAM_HEADER, STREAM_BODY, 0));
+        assert!(check(STREAM_HEADER, STREAM_BODY, 300));
+        assert!(!check(STREAM_HEADER, STREAM_BODY, 301));
+        assert!(!check(STREAM_HEADER, STREAM_BODY, -301));
+        assert!(!check(STREAM_HEADER, b"{}", 0));
+        assert!(!check(
+            &STREAM_HEADER.replace("1700000000", "1700000001"),
+            STREAM_BODY,
+            0
+        ));
+        assert!(!check("time=1700000000", STREAM_BODY, 0));
+        assert!(!check("", STREAM_BODY, 0));
+        let other: SecretString = "other".into();
+        assert!(!is_signed(STREAM_HEADER, STREAM_BODY, &other, at(0)));
+    }
+
+    #[test]
+    fn cloudflares_other_secret_is_compared_whole() {
+        let secret: SecretString = "s3cret".into();
+        assert!(is_secret(b"s3cret", &secret));
+        assert!(!is_secret(b"s3cre", &secret) && !is_secret(b"", &secret));
     }
 }
