@@ -6,6 +6,7 @@ mod deadlines;
 mod driver;
 mod ending;
 mod failing;
+mod feeds;
 mod live;
 mod pace;
 mod platforms;
