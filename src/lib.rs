@@ -11,6 +11,7 @@
 //! | [`api`] | HTTP: routes, authentication, limits, problems, the OpenAPI document, the event stream, vendors' webhooks, the recorder page |
 //! | [`actors`] | runs relays: an actor each, the registry that restarts them, vendor calls, cleanup jobs, janitor, deliveries, the fleet |
 //! | [`platforms`] | the port to a streaming platform, and each platform behind it |
+//! | [`egresses`] | the port to what pushes a channel to an ingest: Cloud Recording, Media Push |
 //! | [`vendors`] | the client of Agora; what all vendors' clients share: governors of quotas, the lease that guards every call |
 //! | [`store`] | SQLite or PostgreSQL, and all SQL; the schema is the crate `migration` |
 //! | [`relay`] | the life cycle as a pure state machine: an event and the time in; facts, calls and announcements out |
@@ -31,6 +32,7 @@ pub mod api;
 pub mod application;
 pub mod config;
 pub mod console;
+pub mod egresses;
 pub mod platforms;
 pub mod relay;
 #[cfg(feature = "sandbox")]

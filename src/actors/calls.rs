@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
 use crate::config::Settings;
+use crate::egresses::Egresses;
 use crate::platforms::{FeedQuestion, Platform, Platforms};
 use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, PlatformName};
 use crate::vendors::agora::Agora;
@@ -37,6 +38,8 @@ pub struct VendorClients {
     pub platforms: Platforms,
     /// Agora.
     pub agora: Agora,
+    /// The backends of egresses.
+    pub egresses: Egresses,
     /// Links to the recorder's page; `None` without `server.public_url`.
     pub links: Option<Links>,
     pub(super) lease: Lease,
@@ -56,6 +59,7 @@ impl VendorClients {
         let links = Links::new(&settings.agora, &settings.server.public_url).ok();
         Ok(Self {
             platforms,
+            egresses: Egresses::of_settings(&settings, &agora, links.as_ref()),
             agora,
             links,
             lease,
@@ -177,20 +181,17 @@ impl VendorCalls {
             Call::RenewIngestKey { ingest } => self.renew_key(durable, &ingest).await,
             Call::CloseIngest { ingest, urgent } => self.close_ingest(&ingest, urgent).await,
             Call::RemoveIngest { ingest } => self.remove_ingest(&ingest).await,
-            Call::Acquire { attempt } => self.acquire(durable, attempt).await,
+            Call::PrepareEgress { attempt } => self.prepare_egress(durable, attempt).await,
             Call::StartEgress {
                 attempt,
-                resource_id,
+                preparation,
                 ingest,
             } => {
-                self.start_egress(durable, attempt, resource_id, &ingest)
+                self.start_egress(durable, attempt, preparation.as_ref(), &ingest)
                     .await
             }
-            Call::CreateConverter { attempt, ingest } => {
-                self.create_converter(durable, attempt, &ingest).await
-            }
-            Call::UpdateEgress { egress, ingest } => self.update_egress(egress, &ingest).await,
-            Call::StopEgress(egress) => self.stop_egress(egress).await,
+            Call::UpdateEgress { egress, ingest } => self.update_egress(&egress, &ingest).await,
+            Call::StopEgress(egress) => self.stop_egress(&egress).await,
             Call::PollFeed {
                 ingest,
                 probe_manifest,
@@ -203,7 +204,7 @@ impl VendorCalls {
                 };
                 self.poll_feed(durable, &ingest, question).await
             }
-            Call::PollEgress(egress) => self.poll_egress(egress).await,
+            Call::PollEgress(egress) => self.poll_egress(&egress).await,
             Call::PollHosts => self.poll_hosts(durable).await,
             Call::PollRecordings { ingest, thorough } => {
                 self.poll_recordings(durable, &ingest, thorough).await

@@ -15,7 +15,7 @@ pub(super) use self::poller_counts::{CountsByTarget, Pollers};
 
 use self::poller_counts::PollerCounts;
 use super::clock::Clock;
-use crate::relay::{Durable, PlatformName, Presence, Relay, Subject};
+use crate::relay::{Durable, Presence, Relay, Spec, Subject};
 
 /// An active relay, as its actor last published it.
 #[derive(Debug, Clone)]
@@ -216,9 +216,10 @@ impl Directory {
             .changed(before.as_deref(), Some(&snapshot));
     }
 
-    /// `platform`: whose feeds are counted.
-    pub(super) fn poller_counts(&self, platform: &PlatformName) -> CountsByTarget {
-        self.poller_counts.get(platform)
+    /// Of the feeds of this platform, and of the egresses of this backend.
+    pub(super) fn poller_counts(&self, spec: &Spec) -> CountsByTarget {
+        self.poller_counts
+            .get(&spec.platform, &spec.egress.backend.name)
     }
 
     pub(super) fn remove(&self, relay_id: Uuid) {
@@ -232,7 +233,7 @@ impl Directory {
 mod tests {
     use super::*;
     use crate::actors::view::fixture;
-    use crate::relay::Phase;
+    use crate::relay::{EgressHandle, Phase};
 
     fn seller() -> Subject {
         Subject::Seller {
@@ -261,7 +262,8 @@ mod tests {
         relay.ingest.id = Some(fixture::INGEST.into());
         publish(&directory, &relay);
         assert!(is_found(&ingest));
-        relay.egress.as_mut().unwrap().converter_id = Some("ANOTHER".into());
+        let another = EgressHandle::of_id("converter_id", "ANOTHER");
+        relay.egress.as_mut().unwrap().handle = Some(another);
         relay.phase = Phase::Stopping;
         publish(&directory, &relay);
         assert!(!is_found(&converter) && !is_found(&seller()));

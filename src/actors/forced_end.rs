@@ -6,8 +6,9 @@ use serde_json::json;
 use super::context::NodeContext;
 use super::records;
 use super::view::{WireTime, relay_json};
+use crate::egresses::EgressBackend;
 use crate::relay::{
-    Announcement, Cleanup, Cost, Detail, Outcome, OutcomeCode, Phase, Prices, Source,
+    Announcement, BackendName, Cleanup, Cost, Detail, Outcome, OutcomeCode, Phase, Prices, Source,
 };
 use crate::store::{
     CleanupJobRow, ForcedEnd, JournalEntry, JsonText, LedgerRow, OutboxEntry, Projection,
@@ -26,11 +27,13 @@ pub(super) async fn end(context: &NodeContext, stored: &StoredRelay, reason: &st
 
 fn forced_end(context: &NodeContext, stored: &StoredRelay, reason: &str) -> ForcedEnd {
     let now = context.clock.now();
-    let max_recording_hours = context.settings.agora.cloud_recording.max_recording_hours;
+    let backend = BackendName::new(stored.backend.as_str());
+    let backend = context.vendors.egresses.get(&backend);
+    let max_hours = backend.ok().and_then(EgressBackend::max_hours);
     let cleanup_jobs = cleanups_of(stored)
         .into_iter()
         .map(|cleanup| CleanupJobRow {
-            expires_at: expires(&cleanup, max_recording_hours, now),
+            expires_at: expires(&cleanup, max_hours, now),
             ..CleanupJobRow::of(&cleanup, *stored.id, stored.channel_id, now)
         });
     let cost = cost(context, stored, now);
@@ -86,14 +89,10 @@ fn forced_end(context: &NodeContext, stored: &StoredRelay, reason: &str) -> Forc
     }
 }
 
-/// When the vendor ends an egress whose sid is unknown: no call can stop it.
-fn expires(
-    cleanup: &Cleanup,
-    max_recording_hours: u32,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let hours = TimeDelta::hours(i64::from(max_recording_hours) + 1);
-    matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
+/// When the backend itself ends an egress without a handle: perhaps no call can stop it.
+fn expires(cleanup: &Cleanup, max_hours: Option<u32>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let hours = TimeDelta::hours(i64::from(max_hours?) + 1);
+    matches!(cleanup, Cleanup::FindEgress(_)).then(|| now + hours)
 }
 
 fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
@@ -114,35 +113,10 @@ fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<
 
 fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
     let mut cleanups = Vec::new();
-    if let (Some(resource_id), Some(cname), Some(uid)) = (
-        &stored.agora_resource_id,
-        &stored.agora_recording_cname,
-        stored.agora_recording_uid,
-    ) {
-        let (resource_id, cname) = (resource_id.clone(), cname.clone());
-        let uid = u32::try_from(uid).unwrap_or(0);
-        cleanups.push(match stored.agora_sid.clone() {
-            Some(sid) => Cleanup::StopEgress {
-                resource_id,
-                other_resources: Vec::new(),
-                sid,
-                cname,
-                uid,
-            },
-            None => Cleanup::UnknownEgress {
-                resource_id,
-                other_resources: Vec::new(),
-                cname,
-                uid,
-            },
-        });
-    }
-    if let (Some(converter_id), Some(region)) =
-        (stored.agora_converter_id.clone(), stored.region.clone())
-    {
-        cleanups.push(Cleanup::DeleteConverter {
-            converter_id,
-            region,
+    if let Some(egress) = stored.egress_ref() {
+        cleanups.push(match egress.handle {
+            Some(_) => Cleanup::StopEgress(egress),
+            None => Cleanup::FindEgress(egress),
         });
     }
     if let Some(id) = stored.ingest_id.clone() {
@@ -154,19 +128,19 @@ fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::view::fixture::live;
 
     #[test]
     fn only_an_egress_that_cannot_be_stopped_is_left_to_the_vendors_own_limit() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let (cname, resource_id) = (String::from("cname"), String::from("resource"));
-        let unknown = Cleanup::UnknownEgress {
-            resource_id,
-            other_resources: Vec::new(),
-            cname,
-            uid: 1,
-        };
+        let egress = live().egress_ref().unwrap();
+        let unknown = Cleanup::FindEgress(egress.clone());
+        let known = Cleanup::StopEgress(egress);
         let input = Cleanup::DeleteIngest { id: "id".into() };
-        assert_eq!(expires(&unknown, 25, now), Some(now + TimeDelta::hours(26)));
-        assert_eq!(expires(&input, 25, now), None);
+        let in_26_hours = Some(now + TimeDelta::hours(26));
+        assert_eq!(expires(&unknown, Some(25), now), in_26_hours);
+        assert_eq!(expires(&unknown, None, now), None);
+        assert_eq!(expires(&known, Some(25), now), None);
+        assert_eq!(expires(&input, Some(25), now), None);
     }
 }

@@ -9,14 +9,15 @@ use super::calls::{VendorClients, permit_request};
 use super::cluster::Cluster;
 use super::context::NodeContext;
 use super::status::NodeStatus;
-use crate::config::{AgoraBackend, Settings};
+use crate::config::Settings;
+use crate::egresses::{EgressBackend, ListedEgress};
 use crate::platforms::{Platform, Platforms, Removal};
-use crate::relay::{Namespace, ResourceTag};
+use crate::relay::{EgressRef, Namespace, ResourceTag};
 use crate::store::{Purge, Store, StoreError};
 use crate::telemetry::metrics::{self, Metric};
+use crate::vendors::VendorError;
 use crate::vendors::governor::Priority;
 use crate::vendors::lease::Lease;
-use crate::vendors::{Class, VendorError};
 
 const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 const OUTBOX_KEPT: TimeDelta = TimeDelta::days(7);
@@ -54,8 +55,10 @@ pub enum FindingKind {
     #[serde(rename = "live_input")]
     #[strum(serialize = "live_input")]
     Ingest,
-    /// An Agora Media Push converter.
-    Converter,
+    /// An egress.
+    #[serde(rename = "converter")]
+    #[strum(serialize = "converter")]
+    Egress,
 }
 
 /// What the janitor decided about an object.
@@ -107,7 +110,7 @@ pub struct Sweep {
     pub may_be_cut: bool,
     #[serde(skip)]
     pub(super) cut_platforms: Vec<&'static str>,
-    /// The list of converters may be cut.
+    /// The list of egresses may be cut.
     pub converters_may_be_cut: bool,
     /// The first failed deletion; the pass goes on after it.
     #[serde(skip)]
@@ -213,10 +216,9 @@ pub(super) async fn sweep(
     };
     let mut sweep = Sweep::default();
     let ingests_swept = pass.sweep_ingests(&mut sweep).await;
-    // A project without Media Push refuses the call, which would look like invalid credentials.
-    if context.settings.agora.backend == AgoraBackend::MediaPush {
-        pass.sweep_converters(&mut sweep).await?;
-    }
+    // Only the chosen backend's: a project without Media Push refuses the call, which would look like invalid credentials.
+    pass.sweep_egresses(context.vendors.egresses.chosen(), &mut sweep)
+        .await?;
     ingests_swept?;
     match sweep.failed.take() {
         Some(error) => Err(error.into()),
@@ -276,38 +278,52 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn sweep_converters(&self, sweep: &mut Sweep) -> Result<(), SweepError> {
-        let media_push = self.context.vendors.agora.media_push();
-        let list = match media_push.list(permit_request(Priority::Janitor)).await {
-            Err(error) if is_not_enabled(&error) => return Ok(()),
-            list => list?,
+    async fn sweep_egresses(
+        &self,
+        backend: &dyn EgressBackend,
+        sweep: &mut Sweep,
+    ) -> Result<(), SweepError> {
+        let permit = || permit_request(Priority::Janitor);
+        let Some(list) = backend.list(permit()).await? else {
+            return Ok(());
         };
         sweep.converters_may_be_cut = list.may_be_cut;
-        for converter in list.converters {
-            let tag = converter.name.as_deref();
-            let Some(tag) = tag.and_then(|name| name.parse::<ResourceTag>().ok()) else {
+        for ListedEgress { egress, created } in list.egresses {
+            let (Ok(tag), Some(handle)) = (egress.tag.parse::<ResourceTag>(), &egress.handle)
+            else {
                 continue;
             };
-            let (kind, created) = (FindingKind::Converter, converter.created_at);
-            let mut verdict = self.judge(&tag, kind, &converter.id, created).await?;
+            let (kind, id) = (FindingKind::Egress, handle.to_string());
+            let mut verdict = self.judge(&tag, kind, &id, created).await?;
             if verdict == FindingVerdict::Orphan && !self.dry_run {
                 count(&metrics::ORPHANS_FOUND, kind);
-                tracing::warn!(converter = converter.id, %tag, "orphan: deleting an unowned converter");
-                let region = self.region_of(&tag).await?;
-                let deleted = media_push
-                    .delete(permit_request(Priority::Janitor), &region, &converter.id)
-                    .await;
-                verdict = sweep.verdict(kind, deleted.map(|_| ()));
+                tracing::warn!(egress = id, %tag, "orphan: stopping an unowned egress");
+                let egress = self.as_started(&tag, egress).await?;
+                let stopped = backend.stop(permit(), &egress).await;
+                verdict = sweep.verdict(kind, stopped.map(|_| ()));
             }
             sweep.findings.push(Finding {
                 kind,
-                id: converter.id,
+                id,
                 tag: tag.to_string(),
                 created,
                 verdict,
             });
         }
         Ok(())
+    }
+
+    /// With the options of the relay that started it, if it is known.
+    async fn as_started(
+        &self,
+        tag: &ResourceTag,
+        egress: EgressRef,
+    ) -> Result<EgressRef, SweepError> {
+        let stored = self.context.store.relay(tag.relay).await?;
+        let started = stored.and_then(|stored| stored.egress_ref());
+        let started = started.filter(|started| started.backend.name == egress.backend.name);
+        let backend = started.map_or(egress.backend, |started| started.backend);
+        Ok(EgressRef { backend, ..egress })
     }
 
     async fn judge(
@@ -358,17 +374,6 @@ impl Pass<'_> {
             FindingVerdict::Orphan
         })
     }
-
-    async fn region_of(&self, tag: &ResourceTag) -> Result<String, SweepError> {
-        let stored = self.context.store.relay(tag.relay).await?;
-        let region = stored.and_then(|stored| stored.region);
-        Ok(region.unwrap_or_else(|| self.context.settings.agora.media_push.region.clone()))
-    }
-}
-
-fn is_not_enabled(error: &VendorError) -> bool {
-    error.class == Class::NotFound
-        || (error.class == Class::Unauthorized && error.status == Some(403))
 }
 
 fn count(metric: &Metric, kind: FindingKind) {

@@ -113,7 +113,7 @@ impl Verdict {
     fn of(durable: &Durable, notice: &Notice) -> Self {
         let is_used = match (&notice.hint, &notice.subject) {
             (Hint::FeedConnected, _) => durable.phase.holds_slot(),
-            (Hint::EgressChanged { .. }, Subject::Tag(tag)) => {
+            (Hint::EgressNamed { .. }, Subject::Tag(tag)) => {
                 let egress = durable.open_egress();
                 egress.is_some_and(|egress| egress.attempt == tag.attempt)
             }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::actors::directory::Directory;
     use crate::actors::view::fixture;
-    use crate::relay::{EgressStage, Phase};
+    use crate::relay::{EgressHandle, EgressStage, Phase};
 
     fn verdicts(relay: &Durable, notice: &Notice) -> Vec<(Uuid, Verdict)> {
         let directory = Directory::default();
@@ -176,9 +176,9 @@ mod tests {
         let mut relay = fixture::live();
         let id = relay.spec.relay_id;
         let tag = relay.spec.tag(1);
-        let hint = Hint::EgressChanged {
-            cname: tag.to_string(),
-            sid: "s9".into(),
+        let hint = Hint::EgressNamed {
+            tag: tag.to_string(),
+            handle: EgressHandle::of_id("sid", "s9"),
         };
         let notice = Notice::new(Subject::Tag(tag), hint);
         assert_eq!(verdicts(&relay, &notice), [(id, Verdict::Hint)]);
@@ -195,7 +195,7 @@ mod tests {
     fn a_converter_is_known_by_its_tag_or_its_id() {
         let relay = fixture::live_by_media_push();
         let hint = [(relay.spec.relay_id, Verdict::Hint)];
-        let changed = |subject| Notice::new(subject, Hint::ConverterChanged);
+        let changed = |subject| Notice::new(subject, Hint::EgressChanged);
         let by_tag = changed(Subject::Tag(relay.spec.tag(1)));
         assert_eq!(verdicts(&relay, &by_tag), hint);
         let by_id = changed(Subject::Egress("abcdef".into()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::calls::VendorClients;
 use super::directory::{CountsByTarget, Pollers};
 use crate::config::Settings;
-use crate::relay::{Backend, Intervals, Pace, Spec};
+use crate::relay::{Intervals, Pace, Spec};
 
 /// For polls. The rest keeps waits for permits short.
 const PART_OF_READ_QUOTA: f64 = 0.8;
@@ -39,21 +39,11 @@ pub(super) fn pace(
     spec: &Spec,
 ) -> Pace {
     let nodes = f64::from(nodes);
-    let [recording, push, channel] = vendors.agora.rates();
+    let [_, _, channel] = vendors.agora.rates();
     let (poll, check) = (
         settings.relay.poll_interval,
         settings.relay.live_check_interval,
     );
-    let (pollers, rate, query) = match &spec.backend {
-        Backend::CloudRecording { .. } => {
-            let query = settings.agora.cloud_recording.query_interval;
-            (counts.egresses, recording, query)
-        }
-        Backend::MediaPush { .. } => {
-            let query = settings.agora.media_push.query_interval;
-            (counts.converters, push, query)
-        }
-    };
     let feed = vendors
         .platforms
         .get(spec.platform.as_str())
@@ -71,7 +61,15 @@ pub(super) fn pace(
     let hosts = counts
         .hosts
         .intervals(channel * PART_OF_READ_QUOTA / nodes, poll, 1.0, check);
-    let egress = pollers.intervals(rate * PART_OF_MIXED_QUOTA / nodes, poll * 3, 1.0, query);
+    let egress = vendors
+        .egresses
+        .get(&spec.egress.backend.name)
+        .map(|backend| {
+            let rate = backend.rate() * PART_OF_MIXED_QUOTA / nodes;
+            let query = backend.query_interval();
+            counts.egresses.intervals(rate, poll * 3, 1.0, query)
+        });
+    let egress = egress.unwrap_or_default();
     Pace {
         live: intervals(feed.0, hosts.0, egress.0),
         urgent: intervals(feed.1, hosts.1, egress.1),

@@ -82,7 +82,7 @@ impl RelayActor {
         self.last_event_at = now;
         let before = self.relay.durable().clone();
         let pace = pace::pace(
-            self.context.directory.poller_counts(&before.spec.platform),
+            self.context.directory.poller_counts(&before.spec),
             self.status.fleet_size(),
             &self.context.vendors,
             &self.context.settings,

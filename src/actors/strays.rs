@@ -13,7 +13,9 @@ use super::calls::permit_request;
 use super::context::NodeContext;
 use super::messages::Mailboxes;
 use super::status::NodeStatus;
-use crate::relay::{Cleanup, CleanupKind, Hint, Notice, Phase, ResourceTag, Subject};
+use crate::relay::{
+    Cleanup, CleanupKind, EgressHandle, EgressRef, Hint, Notice, Phase, ResourceTag, Subject,
+};
 use crate::store::{CleanupJobRow, Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
@@ -55,8 +57,8 @@ impl Strays {
     pub(super) async fn handle(&self, notice: Notice) {
         let handled = match (notice.subject, notice.hint) {
             (Subject::Ingest(ingest), Hint::FeedConnected) => self.feed_connected(ingest).await,
-            (Subject::Tag(tag), Hint::EgressChanged { sid, .. }) => {
-                self.egress(tag, sid, notice.is_end).await
+            (Subject::Tag(tag), Hint::EgressNamed { handle, .. }) => {
+                self.egress(tag, handle, notice.is_end).await
             }
             _ => return,
         };
@@ -132,32 +134,27 @@ impl Strays {
             .await
     }
 
-    /// The notification names the sid for which a cleanup job may wait: it can stop the egress now.
-    async fn egress(&self, tag: ResourceTag, sid: String, is_end: bool) -> Result<(), StrayError> {
+    /// The notification names the egress for which a cleanup job may wait: the job can stop it now.
+    async fn egress(
+        &self,
+        tag: ResourceTag,
+        handle: EgressHandle,
+        is_end: bool,
+    ) -> Result<(), StrayError> {
         if self.status.namespace().as_ref() != Some(&tag.namespace) {
             return Ok(());
         }
-        let (store, cname) = (&self.context.store, tag.to_string());
+        let (store, target) = (&self.context.store, tag.to_string());
         let cleanup_jobs = store.cleanup_jobs_of(tag.relay).await?;
         let waiting = cleanup_jobs
             .iter()
-            .find(|open| open.kind == CleanupKind::UnknownEgress && open.target == cname);
+            .find(|open| open.kind == CleanupKind::FindEgress && open.target == target);
         let Some(open) = waiting else { return Ok(()) };
-        if !is_end
-            && let Ok(Cleanup::UnknownEgress {
-                resource_id,
-                other_resources,
-                cname,
-                uid,
-            }) = open.cleanup()
-        {
-            let cleanup = Cleanup::StopEgress {
-                resource_id,
-                other_resources,
-                sid,
-                cname,
-                uid,
-            };
+        if !is_end && let Ok(Cleanup::FindEgress(egress)) = open.cleanup() {
+            let cleanup = Cleanup::StopEgress(EgressRef {
+                handle: Some(handle),
+                ..egress
+            });
             self.add_cleanup_job(tag.relay, open.channel_id, cleanup)
                 .await?;
         }

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    BackendKind, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Recording,
+    BackendName, Cost, Detail, Durable, EgressRef, Fact, Outcome, OutcomeCode, Phase, Recording,
     RecordingState, RelayStatus, Source,
 };
 use crate::store::Named;
@@ -104,7 +104,7 @@ pub struct RelayView {
 pub struct EgressView {
     /// `cloud_recording` or `media_push`.
     #[schema(schema_with = describe::backend)]
-    pub backend: Named<BackendKind>,
+    pub backend: BackendName,
     /// Cloud Recording: the resource id.
     pub resource_id: Option<String>,
     /// Cloud Recording: the session id.
@@ -222,14 +222,26 @@ impl RelayView {
 
 impl EgressView {
     fn of(durable: &Durable) -> Self {
-        let egress = durable.egress.as_ref();
+        let backend = &durable.spec.egress.backend;
+        Self::with_ids(
+            &backend.name,
+            durable.egress_ref().as_ref(),
+            durable.replacements,
+        )
+    }
+
+    /// With the ids of an egress.
+    #[must_use]
+    pub fn with_ids(backend: &BackendName, egress: Option<&EgressRef>, replacements: u32) -> Self {
+        let member = |name| egress.and_then(|egress| egress.member(name));
+        let text = |name| member(name).and_then(Value::as_str).map(str::to_owned);
         Self {
-            backend: BackendKind::from(&durable.spec.backend).into(),
-            resource_id: egress.and_then(|egress| egress.resource_id.clone()),
-            sid: egress.and_then(|egress| egress.sid.clone()),
-            recording_uid: egress.and_then(|egress| durable.egress_uid(egress.attempt)),
-            converter_id: egress.and_then(|egress| egress.converter_id.clone()),
-            replacements: durable.replacements,
+            backend: backend.clone(),
+            resource_id: text("resource_id"),
+            sid: text("sid"),
+            recording_uid: member("recording_uid").and_then(|uid| u32::deserialize(uid).ok()),
+            converter_id: text("converter_id"),
+            replacements,
         }
     }
 }

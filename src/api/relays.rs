@@ -9,7 +9,7 @@ use super::Api;
 use super::problem::Problem;
 use crate::actors::RelaySnapshot;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
-use crate::relay::{Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
+use crate::relay::{BackendName, Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
 use crate::store::{self, Named, StoredRelay};
 
 impl Api {
@@ -144,16 +144,11 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         hls_playback_url: None,
         dash_playback_url: None,
         stream_key_id: stored.ingest_id.clone(),
-        agora: EgressView {
-            backend: stored.backend.clone(),
-            resource_id: stored.agora_resource_id.clone(),
-            sid: stored.agora_sid.clone(),
-            recording_uid: stored
-                .agora_recording_uid
-                .and_then(|uid| u32::try_from(uid).ok()),
-            converter_id: stored.agora_converter_id.clone(),
-            replacements: 0,
-        },
+        agora: EgressView::with_ids(
+            &BackendName::new(stored.backend.as_str()),
+            stored.egress_ref().as_ref(),
+            0,
+        ),
         recordings: Vec::new(),
         recording_url: None,
         live_seconds: 0,

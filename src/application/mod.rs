@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::{Cluster, NodeContext, NodeRunner, VendorClients};
 use crate::api::{self, Api};
 use crate::config::{RuntimeSettings, Settings};
+use crate::egresses::EgressBackend;
 use crate::platforms::Platforms;
 use crate::store::Store;
 use crate::telemetry::metrics;
@@ -107,14 +108,16 @@ impl Application {
 
     /// [`Application::build`] on a bound socket.
     pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
-        Self::with_platforms(listener, settings, |platforms| platforms).await
+        Self::with_ports(listener, settings, |platforms| platforms, None).await
     }
 
-    /// [`Application::on`], with further platforms than those of the settings.
-    pub async fn with_platforms(
+    /// [`Application::on`], with further platforms than those of the settings, and another backend for the egresses of new
+    /// relays.
+    pub async fn with_ports(
         listener: TcpListener,
         mut settings: Settings,
         further: impl FnOnce(Platforms) -> Platforms,
+        egress: Option<Arc<dyn EgressBackend>>,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wanted = settings.server.max_connections;
@@ -132,13 +135,12 @@ impl Application {
         let lease = cluster.lease();
         let platforms =
             Platforms::of_settings(&settings, &runtime, &lease, cluster.shared_polls())?;
-        let vendors = Arc::new(VendorClients::new(
-            settings.clone(),
-            runtime.clone(),
-            lease,
-            further(platforms),
-        )?);
-        let context = NodeContext::new(settings.clone(), cluster, vendors, runtime);
+        let platforms = further(platforms);
+        let mut vendors = VendorClients::new(settings.clone(), runtime.clone(), lease, platforms)?;
+        if let Some(egress) = egress {
+            vendors.egresses.choose(egress);
+        }
+        let context = NodeContext::new(settings.clone(), cluster, Arc::new(vendors), runtime);
         Ok(Self {
             settings,
             listener,

@@ -159,7 +159,7 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
     let known = [
         ("Relay", Some(view.id.to_string())),
         ("Seller", Some(view.seller_uid.to_string())),
-        ("Backend", Some(format::readable(&agora.backend))),
+        ("Backend", Some(format::readable(agora.backend.as_str()))),
         ("Requested", Some(format::timestamp(view.requested_at.0))),
         (
             "Egress accepted",

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::egress::{EgressHandle, EgressRef};
+
 /// Names an action and its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActionId {
@@ -38,19 +40,15 @@ pub enum Call {
     FindIngest {
         attempt: u32,
     },
-    /// Cloud Recording: acquire a resource, and the governor's permit for the start.
-    Acquire {
+    /// The first of two steps, for a backend that has two.
+    PrepareEgress {
         attempt: u32,
     },
-    /// Cloud Recording. A repeat is byte for byte the same.
+    /// A repeat finds the egress: by its preparation, byte for byte the same, or by its tag.
     StartEgress {
         attempt: u32,
-        resource_id: String,
-        ingest: String,
-    },
-    /// Media Push. A repeat finds the converter by its name.
-    CreateConverter {
-        attempt: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preparation: Option<EgressHandle>,
         ingest: String,
     },
     /// Earlier egresses cannot publish any more.
@@ -89,28 +87,6 @@ pub enum Call {
     RemoveIngest {
         ingest: String,
     },
-}
-
-/// An egress by its vendor ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "product", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names suffice")]
-pub enum EgressRef {
-    CloudRecording(CloudTask),
-    MediaPush {
-        converter_id: String,
-        region: String,
-    },
-}
-
-/// A Cloud Recording task by its ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names suffice")]
-pub struct CloudTask {
-    pub resource_id: String,
-    pub sid: String,
-    pub cname: String,
-    pub uid: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

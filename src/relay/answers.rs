@@ -61,7 +61,7 @@ impl Relay {
         state.failures = 0;
         state.refused.take_if(|name| *name == <&str>::from(&call));
         self.volatile.jitter = jitter;
-        self.volatile.reached_vendor |= !matches!(answer, Answer::Acquired { .. });
+        self.volatile.reached_vendor |= !matches!(answer, Answer::EgressPrepared(_));
         self.release_hold(lane);
         self.spread_next(lane, now);
         match answer {
@@ -90,22 +90,19 @@ impl Relay {
                 }
                 Ok(())
             }
-            Answer::Acquired { resource_id } => self.acquired(step, resource_id, now),
-            Answer::EgressRunning { sid } => self.accepted(step, sid, None, jitter, now),
+            Answer::EgressPrepared(handle) => self.prepared(step, handle, now),
+            Answer::EgressRunning(handle) => self.accepted(step, handle, jitter, now),
             Answer::EgressElsewhere => {
                 self.record(step, Fact::EgressElsewhere, now)?;
-                self.accepted(step, None, None, jitter, now)
+                self.accepted(step, None, jitter, now)
             }
-            Answer::ConverterRunning { converter_id } => {
-                self.accepted(step, None, Some(converter_id), jitter, now)
-            }
-            Answer::ResourceExpired => {
+            Answer::PreparationExpired => {
                 let first = self.first_wait();
                 let volatile = &mut self.volatile;
-                volatile.reacquire = true;
+                volatile.prepare_again = true;
                 volatile.egress.reset();
                 volatile.egress.due =
-                    retry_renamed(&mut volatile.resources_refused, first, jitter, now);
+                    retry_renamed(&mut volatile.preparations_refused, first, jitter, now);
                 Ok(())
             }
             Answer::KeyRenewed => {
@@ -227,13 +224,13 @@ impl Relay {
     }
 
     /// Whether a call is for a replacement egress: its refusal does not end a relay on air; a deadline does. A start in
-    /// doubt is handled on its own.
+    /// doubt on a preparation is handled on its own.
     fn serves_a_replacement(&self, call: &Call) -> bool {
         match call {
-            Call::RenewIngestKey { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => {
-                true
+            Call::RenewIngestKey { .. } | Call::PrepareEgress { .. } => true,
+            Call::StartEgress { preparation, .. } => {
+                preparation.is_none() || !self.volatile.egress_in_doubt
             }
-            Call::StartEgress { .. } => !self.volatile.egress_in_doubt,
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
             | Call::PollFeed { .. }
@@ -279,9 +276,8 @@ impl Relay {
                 }
             },
             Call::CreateIngest { .. }
-            | Call::Acquire { .. }
+            | Call::PrepareEgress { .. }
             | Call::StartEgress { .. }
-            | Call::CreateConverter { .. }
             | Call::PollEgress(_)
             | Call::PollHosts
             | Call::UpdateEgress { .. }

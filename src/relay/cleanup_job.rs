@@ -1,7 +1,11 @@
 //! What a relay leaves to be removed at a vendor when it goes on without an answer.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use super::egress::EgressRef;
 
 /// What a cleanup job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
@@ -21,33 +25,10 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names suffice")]
 pub enum Cleanup {
-    /// Stop this egress. A 404 is checked again: Agora may be moving the task (`agora.md §8.1`).
-    StopEgress {
-        resource_id: String,
-        /// Resources it may run on instead: a start on each is in doubt.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        other_resources: Vec<String>,
-        sid: String,
-        cname: String,
-        uid: u32,
-    },
-    /// Stop an egress of unknown session, once a notification names it. It ends at `maxRecordingHour` anyway.
-    UnknownEgress {
-        resource_id: String,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        other_resources: Vec<String>,
-        cname: String,
-        uid: u32,
-    },
-    DeleteConverter {
-        converter_id: String,
-        region: String,
-    },
-    /// Find a converter by its tag and delete it.
-    FindConverter {
-        name: String,
-        region: String,
-    },
+    /// Stop this egress. If it is not found, that is checked again: its backend may be moving it (`agora.md §8.1`).
+    StopEgress(EgressRef),
+    /// Find an egress without a handle by its tag and stop it, or wait until a notification names it.
+    FindEgress(EgressRef),
     /// Find an ingest by its tag and delete it.
     FindIngest {
         tag: String,
@@ -80,18 +61,18 @@ impl Cleanup {
 
     /// The vendor's id of the object. With the kind, it identifies the cleanup job.
     #[must_use]
-    pub fn target(&self) -> &str {
+    pub fn target(&self) -> Cow<'_, str> {
         match self {
-            Self::StopEgress { sid, .. } => sid,
-            Self::UnknownEgress { cname, .. } => cname,
-            Self::DeleteConverter { converter_id, .. } => converter_id,
-            Self::FindConverter { name, .. } => name,
-            Self::FindIngest { tag } => tag,
+            Self::StopEgress(egress) | Self::FindEgress(egress) => match &egress.handle {
+                Some(handle) => handle.to_string().into(),
+                None => egress.tag.as_str().into(),
+            },
+            Self::FindIngest { tag } => tag.into(),
             Self::DisableIngest { id }
             | Self::DisableStray { id }
             | Self::DeleteIngest { id }
-            | Self::DeleteRecording { id } => id,
-            Self::FindRecordings { ingest } => ingest,
+            | Self::DeleteRecording { id } => id.into(),
+            Self::FindRecordings { ingest } => ingest.into(),
         }
     }
 }

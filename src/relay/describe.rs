@@ -12,10 +12,10 @@ impl Fact {
             Self::IngestRequested { .. } => "creating the ingest at the platform",
             Self::IngestReady { .. } => "the ingest is ready and its HLS URL is known",
             Self::EgressStarting { .. } => "starting an egress at Agora",
-            Self::EgressReacquired { .. } => "starting the same egress on a new resource",
-            Self::EgressElsewhere => "the egress runs on its earlier resource",
+            Self::EgressReprepared { .. } => "starting the same egress on a new preparation",
+            Self::EgressElsewhere => "the egress runs on its earlier preparation",
             Self::EgressAccepted { .. } => "Agora accepted the egress",
-            Self::EgressDiscovered { .. } => "a notification named the egress's session",
+            Self::EgressDiscovered { .. } => "a notification named the egress",
             Self::Notified { hint } => return hint.describe(),
             Self::EgressRetiring => "stopping the egress, to replace it",
             Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
@@ -57,7 +57,7 @@ impl Fact {
             }
             Self::Ending { outcome } => !outcome.code.ended_well(),
             Self::RecordingsSettled { missing } => *missing,
-            Self::EgressReacquired { .. }
+            Self::EgressReprepared { .. }
             | Self::EgressElsewhere
             | Self::EgressRetiring
             | Self::EgressReplacing
@@ -97,7 +97,7 @@ impl Hint {
             Self::SellerJoined => "Agora notification: the seller joined",
             Self::SellerLeft => "Agora notification: the seller left",
             Self::PageCannotJoin { trouble } => trouble.describe(),
-            Self::EgressChanged { .. } | Self::ConverterChanged => {
+            Self::EgressChanged | Self::EgressNamed { .. } => {
                 "Agora notification: the egress changed"
             }
         };
@@ -121,8 +121,7 @@ mod tests {
     fn starting(attempt: u32) -> Fact {
         Fact::EgressStarting {
             attempt,
-            resource_id: None,
-            acquired_at: None,
+            preparation: None,
         }
     }
 
@@ -160,7 +159,7 @@ mod tests {
         for (hint, part) in [
             (Hint::FeedConnected, "the encoder connected"),
             (Hint::FeedErrored { reason }, "(ERR_GOP_OUT_OF_RANGE)"),
-            (Hint::ConverterChanged, "Agora notification"),
+            (Hint::EgressChanged, "Agora notification"),
             (Hint::PageCannotJoin { trouble }, "Agora refuses"),
         ] {
             let text = Fact::Notified { hint }.describe();

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::ActionId;
+use super::egress::EgressHandle;
 use super::failure::{Failure, Jitter};
 use super::state::Recording;
 
@@ -92,21 +93,13 @@ pub enum Answer {
         /// Younger ingests of the same tag: more than one creation was carried out.
         others: Vec<String>,
     },
-    Acquired {
-        resource_id: String,
-    },
-    /// The egress was started, or already runs.
-    EgressRunning {
-        /// Its session, if named.
-        sid: Option<String>,
-    },
-    /// The egress already runs on an earlier resource (400/53). Its session is unknown.
+    /// A start can follow.
+    EgressPrepared(EgressHandle),
+    /// The egress was started, or already runs. Its handle may be unknown.
+    EgressRunning(Option<EgressHandle>),
+    /// The egress already runs on an earlier preparation. Its handle is unknown.
     EgressElsewhere,
-    ResourceExpired,
-    /// The converter was created, or already runs.
-    ConverterRunning {
-        converter_id: String,
-    },
+    PreparationExpired,
     KeyRenewed,
     Feed(FeedReading),
     /// There is no manifest; the feed was not polled.
@@ -152,7 +145,7 @@ pub struct FeedSession {
     pub recording_id: Option<String>,
 }
 
-/// An egress as Agora reports it.
+/// An egress as its backend reports it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
@@ -169,7 +162,7 @@ pub enum EgressReading {
     Failed,
     /// It exited.
     Exited,
-    /// 404: gone, or moved by Agora and back later.
+    /// Gone, or moved by the backend and back later.
     NotFound,
 }
 
@@ -188,11 +181,12 @@ pub enum Hint {
     RecordingDone,
     SellerJoined,
     SellerLeft,
-    EgressChanged {
-        cname: String,
-        sid: String,
+    EgressChanged,
+    /// The same, with the handle of the egress that has this tag.
+    EgressNamed {
+        tag: String,
+        handle: EgressHandle,
     },
-    ConverterChanged,
     PageCannotJoin {
         trouble: PageTrouble,
     },

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::announcement::Announcement;
 use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::Cost;
+use super::egress::{EgressHandle, Preparation};
 use super::event::{FeedSession, Hint};
 use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
@@ -39,31 +40,27 @@ pub enum Fact {
     /// The intent to start an egress: stored before the call is made.
     EgressStarting {
         attempt: u32,
-        /// Cloud Recording only.
-        resource_id: Option<String>,
-        /// Cloud Recording only.
-        acquired_at: Option<DateTime<Utc>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preparation: Option<Preparation>,
     },
-    /// The egress, under the same cname and uid, is started on a new resource. That settles a start in doubt whose
-    /// resource expired.
-    EgressReacquired {
-        resource_id: String,
-        acquired_at: DateTime<Utc>,
-        /// Whether the start on the previous resource is in doubt.
+    /// The egress, under the same tag, is started on a new preparation. That settles a start in doubt whose preparation
+    /// expired.
+    EgressReprepared {
+        preparation: Preparation,
+        /// Whether the start on the previous preparation is in doubt.
         #[serde(default)]
         in_doubt: bool,
     },
-    /// The egress runs on an earlier resource, which its session belongs to (`agora.md §7.1`, 1003).
+    /// The egress runs on an earlier preparation, which its handle belongs to (`agora.md §7.1`, 1003).
     EgressElsewhere,
     EgressAccepted {
-        /// Cloud Recording only, if named.
-        sid: Option<String>,
-        /// Media Push only.
-        converter_id: Option<String>,
+        /// If known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<EgressHandle>,
     },
-    /// A notification named the session of an egress whose start got no answer.
+    /// A notification gave the handle of an egress whose start got no answer.
     EgressDiscovered {
-        sid: String,
+        handle: EgressHandle,
     },
     /// A hint led to a poll. Changes no state.
     Notified {
@@ -149,49 +146,43 @@ impl Durable {
             }
             Fact::EgressStarting {
                 attempt,
-                resource_id,
-                acquired_at,
+                preparation,
             } => {
                 self.egress = Some(Egress {
                     attempt: *attempt,
                     stage: EgressStage::Starting,
-                    resource_id: resource_id.clone(),
-                    acquired_at: *acquired_at,
-                    earlier_resources: Vec::new(),
-                    sid: None,
-                    sid_is_guess: false,
-                    converter_id: None,
+                    preparation: preparation.clone(),
+                    earlier_preparations: Vec::new(),
+                    handle: None,
+                    handle_is_guess: false,
                     accepted_at: None,
                 });
             }
-            Fact::EgressReacquired {
-                resource_id,
-                acquired_at,
+            Fact::EgressReprepared {
+                preparation,
                 in_doubt,
             } => {
                 if let Some(egress) = &mut self.egress {
-                    let before = egress.resource_id.replace(resource_id.clone());
-                    egress
-                        .earlier_resources
-                        .extend(before.filter(|_| *in_doubt));
-                    egress.acquired_at = Some(*acquired_at);
+                    let before = egress.preparation.replace(preparation.clone());
+                    let in_doubt = before.filter(|_| *in_doubt).map(|before| before.handle);
+                    egress.earlier_preparations.extend(in_doubt);
                 }
             }
             Fact::EgressElsewhere => {
                 if let Some(egress) = &mut self.egress
-                    && !egress.earlier_resources.is_empty()
+                    && let Some(preparation) = &mut egress.preparation
+                    && !egress.earlier_preparations.is_empty()
                 {
-                    egress.resource_id = Some(egress.earlier_resources.remove(0));
+                    preparation.handle = egress.earlier_preparations.remove(0);
                 }
             }
-            Fact::EgressAccepted { sid, converter_id } => {
+            Fact::EgressAccepted { handle } => {
                 if let Some(egress) = &mut self.egress {
                     egress.stage = EgressStage::Running;
-                    if sid.is_some() {
-                        egress.sid.clone_from(sid);
-                        egress.sid_is_guess = false;
+                    if handle.is_some() {
+                        egress.handle.clone_from(handle);
+                        egress.handle_is_guess = false;
                     }
-                    egress.converter_id.clone_from(converter_id);
                     egress.accepted_at = Some(at);
                 }
                 if self.feed_gone_since.is_some() {
@@ -202,10 +193,10 @@ impl Durable {
                     self.phase = self.phase.after(Move::Accepted)?;
                 }
             }
-            Fact::EgressDiscovered { sid } => {
+            Fact::EgressDiscovered { handle } => {
                 if let Some(egress) = &mut self.egress {
-                    egress.sid = Some(sid.clone());
-                    egress.sid_is_guess = !egress.earlier_resources.is_empty();
+                    egress.handle = Some(handle.clone());
+                    egress.handle_is_guess = !egress.earlier_preparations.is_empty();
                 }
             }
             Fact::EgressRetiring => {
@@ -360,10 +351,7 @@ impl Durable {
 
     fn defer(&mut self, cleanup: &Cleanup, at: DateTime<Utc>) {
         match cleanup {
-            Cleanup::StopEgress { .. }
-            | Cleanup::UnknownEgress { .. }
-            | Cleanup::DeleteConverter { .. }
-            | Cleanup::FindConverter { .. } => {
+            Cleanup::StopEgress(_) | Cleanup::FindEgress(_) => {
                 if self.open_egress().is_some() {
                     self.settle_egress(at);
                 }

@@ -17,6 +17,7 @@ mod cleanup_job;
 mod cost;
 mod deadlines;
 mod describe;
+mod egress;
 mod event;
 mod fact;
 mod failure;
@@ -35,7 +36,7 @@ mod tag;
 mod volatile;
 mod watch;
 
-pub use action::{Action, ActionId, Call, CloudTask, EgressRef};
+pub use action::{Action, ActionId, Call};
 pub use announcement::Announcement;
 pub use capabilities::{
     Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Playback, Reconnect,
@@ -43,6 +44,10 @@ pub use capabilities::{
 };
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};
+pub use egress::{
+    Backend, BackendName, EgressCapabilities, EgressHandle, EgressRef, EgressSpec, Preparation,
+    Prepare,
+};
 pub use event::{
     Answer, EgressReading, Event, FeedReading, FeedSession, Hint, PageReport, PageTrouble,
 };
@@ -52,7 +57,7 @@ pub use notice::{Notice, Subject};
 pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
-pub use spec::{Backend, BackendKind, Spec, Timing};
+pub use spec::{Spec, Timing};
 pub use state::{
     Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingPlace, RecordingState,
 };
@@ -253,7 +258,7 @@ impl Relay {
             .durable
             .open_egress()
             .is_some_and(|egress| egress.stage == EgressStage::Starting);
-        volatile.acquired_early = false;
+        volatile.prepared_early = false;
         volatile.reached_vendor = true;
         volatile.hold_until = Some(now + DEADLINE_HOLD);
         volatile.jitter = jitter;
@@ -303,38 +308,21 @@ impl Relay {
             {
                 self.record(step, Fact::IngestRequested { attempt: *attempt }, now)?;
             }
-            Call::StartEgress {
-                attempt,
-                resource_id,
-                ..
-            } if self.durable.open_egress().is_none() => {
-                let (attempt, resource_id) = (*attempt, Some(resource_id.clone()));
-                let acquired_at = self.volatile.acquired.take().map(|(_, at)| at);
-                self.record(
-                    step,
-                    Fact::EgressStarting {
-                        attempt,
-                        resource_id,
-                        acquired_at,
-                    },
-                    now,
-                )?;
-            }
-            Call::CreateConverter { attempt, .. } if self.durable.open_egress().is_none() => {
+            Call::StartEgress { attempt, .. } if self.durable.open_egress().is_none() => {
                 let attempt = *attempt;
+                let preparation = self.volatile.prepared.take();
                 self.record(
                     step,
                     Fact::EgressStarting {
                         attempt,
-                        resource_id: None,
-                        acquired_at: None,
+                        preparation,
                     },
                     now,
                 )?;
             }
-            Call::Acquire { .. } => {
-                self.volatile.acquired = None;
-                self.volatile.acquired_early = self.durable.ingest.stage != IngestStage::Ready;
+            Call::PrepareEgress { .. } => {
+                self.volatile.prepared = None;
+                self.volatile.prepared_early = self.durable.ingest.stage != IngestStage::Ready;
             }
             Call::UpdateEgress { .. } => {
                 self.volatile.update_wanted = false;
@@ -354,7 +342,6 @@ impl Relay {
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
             | Call::StartEgress { .. }
-            | Call::CreateConverter { .. }
             | Call::RenewIngestKey { .. }
             | Call::StopEgress(_)
             | Call::CloseIngest { .. }

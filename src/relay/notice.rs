@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::egress::EgressHandle;
 use super::event::Hint;
 use super::state::Durable;
 use super::tag::ResourceTag;
@@ -42,7 +43,7 @@ pub enum Subject {
     Tag(ResourceTag),
     /// By its ingest's id.
     Ingest(String),
-    /// By the vendor's id of its egress, in lower case.
+    /// By the text of its egress's handle, in lower case.
     Egress(String),
     /// By its seller. Names only relays that hold their channel's slot.
     Seller {
@@ -63,7 +64,7 @@ impl Subject {
             uid: durable.spec.seller_uid,
         });
         let ingest = ingest.map(|id| Self::Ingest(id.to_owned()));
-        let egress = egress.map(|id| Self::Egress(id.to_ascii_lowercase()));
+        let egress = egress.map(|handle| Self::Egress(handle.to_string().to_ascii_lowercase()));
         ingest.into_iter().chain(egress).chain(seller).collect()
     }
 
@@ -74,11 +75,11 @@ impl Subject {
     }
 }
 
-fn names(durable: &Durable) -> (Option<&str>, Option<&str>, bool) {
+fn names(durable: &Durable) -> (Option<&str>, Option<&EgressHandle>, bool) {
     let egress = durable.egress.as_ref();
     (
         durable.ingest.id.as_deref(),
-        egress.and_then(|egress| egress.converter_id.as_deref()),
+        egress.and_then(|egress| egress.handle.as_ref()),
         durable.phase.holds_slot(),
     )
 }

@@ -4,19 +4,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
-use super::action::{Call, CloudTask, EgressRef, NextCall};
+use super::action::{Call, NextCall};
 use super::capabilities::{CreateRepeat, Reconnect};
+use super::egress::{EgressRef, Preparation, Prepare};
 use super::phase::Phase;
-use super::spec::Backend;
 use super::state::{Egress, EgressStage, IngestStage};
 use super::volatile::Lane;
 
-/// An egress must start within 2 s of its acquire (`agora.md §2.3`).
-const RESOURCE_FRESH: TimeDelta = TimeDelta::milliseconds(1500);
-/// A resource lives 5 minutes (`agora.md §2.3`), less a margin.
-const RESOURCE_LIFE: TimeDelta = TimeDelta::seconds(270);
-/// Failed starts until the next gets a new resource.
-const STARTS_PER_RESOURCE: u32 = 3;
 /// How long closing the ingest waits for the stop of the egress.
 const STOP_FIRST: TimeDelta = TimeDelta::seconds(5);
 
@@ -150,24 +144,22 @@ impl Relay {
             .spec
             .egress_not_before
             .filter(|_| !self.volatile.predecessor_down);
-        let call = match &durable.spec.backend {
-            Backend::MediaPush { .. } if ready => Call::CreateConverter {
+        let start = |preparation: Option<&Preparation>| {
+            Some(Call::StartEgress {
                 attempt,
+                preparation: preparation.map(|known| known.handle.clone()),
                 ingest: ingest.id.clone()?,
+            })
+        };
+        let call = match (&durable.spec.egress.capabilities.prepare, ready) {
+            (None, true) => start(None)?,
+            (None, false) => return None,
+            (Some(prepare), true) => match &self.volatile.prepared {
+                Some(known) if now <= known.at + prepare.fresh => start(Some(known))?,
+                Some(_) | None => Call::PrepareEgress { attempt },
             },
-            Backend::MediaPush { .. } => return None,
-            Backend::CloudRecording { .. } => match &self.volatile.acquired {
-                Some((resource_id, at)) if ready && now - *at <= RESOURCE_FRESH => {
-                    Call::StartEgress {
-                        attempt,
-                        resource_id: resource_id.clone(),
-                        ingest: ingest.id.clone()?,
-                    }
-                }
-                _ if ready => Call::Acquire { attempt },
-                _ if ingest.key_stale || self.volatile.acquired_early => return None,
-                _ => Call::Acquire { attempt },
-            },
+            (Some(_), false) if ingest.key_stale || self.volatile.prepared_early => return None,
+            (Some(_), false) => Call::PrepareEgress { attempt },
         };
         Some((call, wait))
     }
@@ -176,25 +168,34 @@ impl Relay {
     fn repeat_start(&self, egress: &Egress, now: DateTime<Utc>) -> Option<Call> {
         let attempt = egress.attempt;
         let ingest = self.durable.ingest.id.clone()?;
-        let Backend::CloudRecording { .. } = self.durable.spec.backend else {
-            return Some(Call::CreateConverter { attempt, ingest });
+        let preparation = match &self.durable.spec.egress.capabilities.prepare {
+            None => None,
+            Some(prepare) => match self.same_preparation(egress, prepare, now) {
+                Some(known) => Some(known.handle.clone()),
+                None => return Some(Call::PrepareEgress { attempt }),
+            },
         };
-        let alive = egress
-            .acquired_at
-            .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        // While stopping, or with a known session, the repeat looks for the egress's resource: a new one would hide it.
-        let same_resource = self.durable.phase == Phase::Stopping
-            || egress.sid.is_some()
-            || self.volatile.egress.failures < STARTS_PER_RESOURCE;
-        let again = alive && !self.volatile.reacquire && same_resource;
-        match &egress.resource_id {
-            Some(resource_id) if again => Some(Call::StartEgress {
-                attempt,
-                resource_id: resource_id.clone(),
-                ingest,
-            }),
-            _ => Some(Call::Acquire { attempt }),
-        }
+        Some(Call::StartEgress {
+            attempt,
+            preparation,
+            ingest,
+        })
+    }
+
+    /// The preparation on which the start is repeated; `None`: it needs a new one.
+    fn same_preparation<'a>(
+        &self,
+        egress: &'a Egress,
+        prepare: &Prepare,
+        now: DateTime<Utc>,
+    ) -> Option<&'a Preparation> {
+        // While stopping, or with a known handle, the repeat looks for the egress's preparation: a new one would hide it.
+        let same = self.durable.phase == Phase::Stopping
+            || egress.handle.is_some()
+            || self.volatile.egress.failures < prepare.starts;
+        let known = egress.preparation.as_ref()?;
+        let alive = now <= known.at + prepare.life;
+        (alive && same && !self.volatile.prepare_again).then_some(known)
     }
 
     fn next_feed_poll(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
@@ -259,21 +260,12 @@ impl Relay {
         Some((Call::PollRecordings { ingest, thorough }, None))
     }
 
-    /// The open egress by its vendor ids, if known.
+    /// The open egress, if its handle is known.
     #[must_use]
     pub fn egress_ref(&self) -> Option<EgressRef> {
-        let egress = self.durable.open_egress()?;
-        match &self.durable.spec.backend {
-            Backend::CloudRecording { .. } => Some(EgressRef::CloudRecording(CloudTask {
-                resource_id: egress.resource_id.clone()?,
-                sid: egress.sid.clone()?,
-                cname: self.durable.spec.tag(egress.attempt).to_string(),
-                uid: self.durable.egress_uid(egress.attempt)?,
-            })),
-            Backend::MediaPush { region } => Some(EgressRef::MediaPush {
-                converter_id: egress.converter_id.clone()?,
-                region: region.clone(),
-            }),
-        }
+        self.durable.open_egress()?.handle.as_ref()?;
+        let mut known = self.durable.egress_ref()?;
+        known.preparations.truncate(1);
+        Some(known)
     }
 }

@@ -7,10 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Relay;
 use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::{Cost, Source};
+use super::egress::EgressRef;
 use super::fact::Fact;
 use super::failure::Jitter;
 use super::phase::{IllegalTransition, Phase};
-use super::spec::Backend;
 use super::state::{EgressStage, IngestStage};
 use super::step::Step;
 
@@ -21,14 +21,14 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let learnt = self.durable.open_egress().filter(|egress| {
-            // With several possible resources, only the answer to a start tells which it runs on.
+            // With several possible preparations, only the answer to a start tells which it runs on.
             egress.stage == EgressStage::Starting
-                && egress.earlier_resources.is_empty()
+                && egress.earlier_preparations.is_empty()
                 && self.volatile.egress.in_flight.is_none()
         });
-        if let Some(sid) = learnt.and_then(|egress| egress.sid.clone()) {
-            // A notification named its session: the start was carried out.
-            self.accepted(step, Some(sid), None, Jitter::new(0), now)?;
+        if let Some(handle) = learnt.and_then(|egress| egress.handle.clone()) {
+            // A notification gave its handle: the start was carried out.
+            self.accepted(step, Some(handle), Jitter::new(0), now)?;
         }
         match self.durable.phase {
             Phase::Stopping => self.settle_stopping(step, now),
@@ -161,68 +161,34 @@ impl Relay {
         Ok(())
     }
 
-    /// Cleanup jobs and their expiry. If the session is a guess, a second job covers another egress of the same name.
+    /// Cleanup jobs and their expiry. If the handle is a guess, a second job covers another egress of the same tag.
     pub(super) fn egress_cleanup_jobs(&self) -> Vec<(Cleanup, Option<DateTime<Utc>>)> {
-        let egress = self.durable.egress.as_ref();
-        let Some((cleanup, expires)) =
-            self.egress_cleanup_job(egress.and_then(|known| known.sid.clone()))
-        else {
+        let durable = &self.durable;
+        let Some((egress, known)) = durable.egress.as_ref().zip(durable.egress_ref()) else {
             return Vec::new();
         };
-        let is_guess = egress.is_some_and(|egress| egress.sid_is_guess);
-        let unknown = is_guess.then(|| self.egress_cleanup_job(None)).flatten();
-        std::iter::once((cleanup, expires)).chain(unknown).collect()
+        let prepared_at = egress.preparation.as_ref().map(|known| known.at);
+        let from = egress.accepted_at.or(prepared_at);
+        let from = from.unwrap_or(durable.phase_since);
+        let max_hours = durable.spec.egress.capabilities.max_hours;
+        // An hour more than the backend's own limit.
+        let expires = max_hours.map(|hours| from + TimeDelta::hours(i64::from(hours) + 1));
+        let unnamed = Cleanup::FindEgress(EgressRef {
+            handle: None,
+            ..known.clone()
+        });
+        let cleanups = match (&egress.handle, egress.handle_is_guess) {
+            (None, _) => vec![unnamed],
+            (Some(_), false) => vec![Cleanup::StopEgress(known)],
+            (Some(_), true) => vec![Cleanup::StopEgress(known), unnamed],
+        };
+        cleanups
+            .into_iter()
+            .map(|cleanup| (cleanup, expires))
+            .collect()
     }
 
-    fn egress_cleanup_job(&self, sid: Option<String>) -> Option<(Cleanup, Option<DateTime<Utc>>)> {
-        let durable = &self.durable;
-        let egress = durable.egress.as_ref()?;
-        let name = durable.spec.tag(egress.attempt).to_string();
-        match &durable.spec.backend {
-            Backend::CloudRecording {
-                max_recording_hours,
-                ..
-            } => {
-                let from = egress
-                    .accepted_at
-                    .or(egress.acquired_at)
-                    .unwrap_or(durable.phase_since);
-                let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
-                let resource_id = egress.resource_id.clone()?;
-                let other_resources = egress.earlier_resources.clone();
-                let uid = durable.egress_uid(egress.attempt)?;
-                let cleanup = match sid {
-                    Some(sid) => Cleanup::StopEgress {
-                        resource_id,
-                        other_resources,
-                        sid,
-                        cname: name,
-                        uid,
-                    },
-                    None => Cleanup::UnknownEgress {
-                        resource_id,
-                        other_resources,
-                        cname: name,
-                        uid,
-                    },
-                };
-                Some((cleanup, Some(from + hours)))
-            }
-            Backend::MediaPush { region } => {
-                let region = region.clone();
-                let cleanup = match egress.converter_id.clone() {
-                    Some(converter_id) => Cleanup::DeleteConverter {
-                        converter_id,
-                        region,
-                    },
-                    None => Cleanup::FindConverter { name, region },
-                };
-                Some((cleanup, None))
-            }
-        }
-    }
-
-    /// When to check again after a 404, as Agora may be moving the egress (`agora.md §8.1`): 30 s by default.
+    /// When to check again after a 404, as the backend may be moving the egress (`agora.md §8.1`): 30 s by default.
     pub(super) fn recheck_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let waits = &self.durable.spec.timing.not_found_backoff;
         now + waits.iter().sum::<Duration>() / 4

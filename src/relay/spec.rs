@@ -8,40 +8,9 @@ use uuid::Uuid;
 
 use super::capabilities::{Capabilities, PlatformName};
 use super::cost::Prices;
+use super::egress::EgressSpec;
 use super::millis;
 use super::tag::{Namespace, ResourceTag};
-
-/// What pushes the channel to the ingest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
-#[strum_discriminants(
-    name(BackendKind),
-    doc = "The Agora product that runs the egress.",
-    derive(
-        strum::Display,
-        strum::EnumIter,
-        strum::EnumString,
-        strum::IntoStaticStr
-    ),
-    strum(serialize_all = "snake_case"),
-    allow(missing_docs, reason = "the names suffice")
-)]
-#[serde(tag = "backend", rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names suffice")]
-pub enum Backend {
-    /// A Cloud Recording task in web mode (`agora.md §3`).
-    CloudRecording {
-        /// An egress's uid is this plus its attempt.
-        recording_uid_base: u32,
-        /// The recorder page, without its query.
-        page_url: String,
-        /// `maxRecordingHour`: Agora ends the egress after this time.
-        max_recording_hours: u32,
-        /// Whether the page reports ready at the seller's first frame, or on joining.
-        ready_at_first_frame: bool,
-    },
-    /// A Media Push converter (`agora.md §4`).
-    MediaPush { region: String },
-}
 
 /// Timeouts and poll intervals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +69,7 @@ pub struct Spec {
     pub keep_ingest: bool,
     pub platform: PlatformName,
     pub capabilities: Capabilities,
-    #[serde(flatten)]
-    pub backend: Backend,
+    pub egress: EgressSpec,
     pub timing: Timing,
     pub prices: Prices,
     pub requested_at: DateTime<Utc>,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::RecordingsKept;
 use super::cost::Cost;
+use super::egress::{EgressHandle, EgressRef, Preparation};
 use super::outcome::{Outcome, RelayStatus};
 use super::phase::Phase;
-use super::spec::{Backend, Spec};
+use super::spec::Spec;
 
 /// The progress of the ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,27 +72,23 @@ impl EgressStage {
     }
 }
 
-/// The Agora task that pushes the channel to the ingest.
+/// What pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
 pub struct Egress {
     /// Counts the relay's egresses, from 1.
     pub attempt: u32,
     pub stage: EgressStage,
-    /// Cloud Recording: its last resource.
-    pub resource_id: Option<String>,
-    /// Cloud Recording: when that was acquired. It lives 5 minutes (`agora.md §2.3`).
-    pub acquired_at: Option<DateTime<Utc>>,
-    /// Cloud Recording: earlier resources with a start in doubt, oldest first.
+    /// The last.
+    pub preparation: Option<Preparation>,
+    /// Earlier preparations with a start in doubt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier_resources: Vec<String>,
-    /// Cloud Recording: its session, if named.
-    pub sid: Option<String>,
-    /// A notification named the session while several resources were possible: it may be an earlier start's.
+    pub earlier_preparations: Vec<EgressHandle>,
+    /// If known.
+    pub handle: Option<EgressHandle>,
+    /// A notification gave the handle while several preparations were possible: it may be an earlier start's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sid_is_guess: bool,
-    /// Media Push only.
-    pub converter_id: Option<String>,
+    pub handle_is_guess: bool,
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
@@ -287,15 +284,18 @@ impl Durable {
         self.egress.as_ref().filter(|egress| egress.stage.is_open())
     }
 
-    /// The uid of a Cloud Recording egress, unique per attempt (`agora.md §8.1`).
+    /// The last egress, with every preparation that it may run on.
     #[must_use]
-    pub fn egress_uid(&self, attempt: u32) -> Option<u32> {
-        match &self.spec.backend {
-            Backend::CloudRecording {
-                recording_uid_base, ..
-            } => Some(recording_uid_base.saturating_add(attempt)),
-            Backend::MediaPush { .. } => None,
-        }
+    pub fn egress_ref(&self) -> Option<EgressRef> {
+        let egress = self.egress.as_ref()?;
+        let preparation = egress.preparation.iter().map(|known| &known.handle);
+        let preparations = preparation.chain(&egress.earlier_preparations);
+        Some(EgressRef {
+            backend: self.spec.egress.backend.clone(),
+            tag: self.spec.tag(egress.attempt).to_string(),
+            preparations: preparations.cloned().collect(),
+            handle: egress.handle.clone(),
+        })
     }
 
     /// The number of the next egress.

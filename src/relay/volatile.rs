@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::action::{ActionId, Call};
+use super::egress::Preparation;
 use super::event::EgressReading;
 use super::failure::{Failure, Jitter};
 use super::presence::PresenceReports;
@@ -56,7 +57,7 @@ pub struct Pace {
 pub(super) enum Lane {
     /// Create, renew the key, close, remove.
     Ingest,
-    /// Acquire, start, update, stop.
+    /// Prepare, start, update, stop.
     Egress,
     FeedPoll,
     EgressPoll,
@@ -100,14 +101,14 @@ pub(super) struct Volatile {
     pub(super) egress_poll: LaneState,
     pub(super) hosts_poll: LaneState,
     pub(super) recordings_poll: LaneState,
-    /// The resource for the next egress, and when it was acquired.
-    pub(super) acquired: Option<(String, DateTime<Utc>)>,
-    /// The resource was acquired before the ingest was ready; the next waits for it.
-    pub(super) acquired_early: bool,
-    /// The next start needs a new resource.
-    pub(super) reacquire: bool,
-    /// Consecutive starts whose resource Agora refused.
-    pub(super) resources_refused: u32,
+    /// For the next egress.
+    pub(super) prepared: Option<Preparation>,
+    /// It was prepared before the ingest was ready; the next preparation waits for the ingest.
+    pub(super) prepared_early: bool,
+    /// The next start needs a new preparation.
+    pub(super) prepare_again: bool,
+    /// Consecutive starts whose preparation was refused.
+    pub(super) preparations_refused: u32,
     /// Consecutive creations that left no ingest.
     pub(super) ingests_missed: u32,
     pub(super) ingest_in_doubt: bool,
@@ -117,7 +118,7 @@ pub(super) struct Volatile {
     /// The repeat of a start in doubt was refused.
     pub(super) start_repeat_refused: bool,
     pub(super) predecessor_down: bool,
-    /// A vendor may have created something. An acquired resource does not count: it expires.
+    /// A vendor may have created something. A preparation does not count: it expires.
     pub(super) reached_vendor: bool,
     pub(super) last_failure: Option<Failure>,
     /// No deadline fires before this time, or before a poll is answered.

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::egress::EgressHandle;
 use super::event::{EgressReading, FeedReading, FeedSession, Hint, PageReport, PageTrouble};
 use super::fact::Fact;
 use super::failure::{Class, Failure};
@@ -299,8 +300,8 @@ impl Relay {
             EgressReading::Publishing => self.volatile.updates = 0,
             EgressReading::Connecting => {}
             EgressReading::Disconnected => {
-                self.volatile.update_wanted =
-                    self.is_cloud_recording() && self.volatile.updates < MAX_UPDATES;
+                let updates = self.durable.spec.egress.capabilities.updates;
+                self.volatile.update_wanted = updates && self.volatile.updates < MAX_UPDATES;
             }
             EgressReading::Failed => {
                 self.volatile.egress.reset();
@@ -334,10 +335,10 @@ impl Relay {
         hint: Hint,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if let Hint::EgressChanged { cname, sid } = &hint
-            && self.lacks_sid_of(cname)
+        if let Hint::EgressNamed { tag, handle } = &hint
+            && self.lacks_handle_of(tag)
         {
-            return self.discover_sid(step, sid.clone(), now);
+            return self.discovered(step, handle.clone(), now);
         }
         let is_of_use = if hint == Hint::RecordingDone {
             self.durable.phase == Phase::Finalizing
@@ -371,7 +372,7 @@ impl Relay {
                 self.volatile.seller.reports.doubt_page();
                 self.poll_on_hint(Lane::HostsPoll, now);
             }
-            Hint::EgressChanged { .. } | Hint::ConverterChanged => {
+            Hint::EgressChanged | Hint::EgressNamed { .. } => {
                 // The back-off after a 404 keeps its times.
                 if self.volatile.not_found_count == 0 {
                     self.poll_on_hint(Lane::EgressPoll, now);
@@ -383,22 +384,22 @@ impl Relay {
         Ok(())
     }
 
-    /// Whether this is the label of the open egress, and its session is unknown.
-    fn lacks_sid_of(&self, cname: &str) -> bool {
-        let nameless = |egress: &&Egress| {
-            egress.sid.is_none() && self.durable.spec.tag(egress.attempt).to_string() == cname
+    /// Whether this is the tag of the open egress, and its handle is unknown.
+    fn lacks_handle_of(&self, tag: &str) -> bool {
+        let unnamed = |egress: &&Egress| {
+            egress.handle.is_none() && self.durable.spec.tag(egress.attempt).to_string() == tag
         };
-        self.is_cloud_recording() && self.durable.open_egress().filter(nameless).is_some()
+        self.durable.open_egress().filter(unnamed).is_some()
     }
 
     /// The notification also answers a start in doubt.
-    fn discover_sid(
+    fn discovered(
         &mut self,
         step: &mut Step,
-        sid: String,
+        handle: EgressHandle,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.record(step, Fact::EgressDiscovered { sid }, now)?;
+        self.record(step, Fact::EgressDiscovered { handle }, now)?;
         self.poll_on_hint(Lane::EgressPoll, now);
         Ok(())
     }

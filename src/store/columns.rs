@@ -11,14 +11,13 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::relay::{
-    Announcement, BackendKind, CleanupKind, OutcomeCode, Phase, RecordingState, RelayStatus, Source,
+    Announcement, CleanupKind, OutcomeCode, Phase, RecordingState, RelayStatus, Source,
 };
 
 /// An enum whose members are stored by name.
 pub trait ClosedList: Copy + FromStr + Into<&'static str> {}
 
 impl ClosedList for Announcement {}
-impl ClosedList for BackendKind {}
 impl ClosedList for CleanupKind {}
 impl ClosedList for OutcomeCode {}
 impl ClosedList for Phase {}

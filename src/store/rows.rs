@@ -170,7 +170,9 @@ impl Projection {
     /// What the channel shows of a relay in this state.
     #[must_use]
     pub fn of(durable: &Durable) -> Self {
-        let egress = durable.egress.as_ref();
+        let egress = durable.egress_ref();
+        let member = |name| egress.as_ref().and_then(|egress| egress.member(name));
+        let text = |name| member(name).and_then(|id| id.as_str()).map(str::to_owned);
         Self {
             channel_name: durable.spec.channel_name.clone(),
             stream_key_id: durable.ingest.id.clone(),
@@ -178,11 +180,9 @@ impl Projection {
             stream_recording_url: durable
                 .main_recording()
                 .and_then(|recording| recording.hls_url().map(str::to_owned)),
-            agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
-            agora_sid: egress.and_then(|egress| egress.sid.clone()),
-            agora_recording_uid: egress
-                .and_then(|egress| durable.egress_uid(egress.attempt))
-                .map(i64::from),
+            agora_resource_id: text("resource_id"),
+            agora_sid: text("sid"),
+            agora_recording_uid: member("recording_uid").and_then(|uid| uid.as_i64()),
             relay_status: durable.relay_status(),
             relay_started_at: durable.started_at,
         }

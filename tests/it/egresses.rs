@@ -12,7 +12,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 /// Counts the cleanup jobs of egresses without a known sid.
-const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'unknown_egress'";
+const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'find_egress'";
 
 async fn publisher(vendors: &SimulatedVendors) -> String {
     another_publisher(vendors, &[]).await

@@ -226,7 +226,7 @@ fn holdings(relay: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let agora = &relay["agora"];
     let egress = if agora["backend"] == "media_push" {
-        format!("delete_converter {}", text(&agora["converter_id"]))
+        format!("stop_egress {}", text(&agora["converter_id"]))
     } else {
         format!("stop_egress {}", text(&agora["sid"]))
     };

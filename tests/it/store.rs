@@ -21,8 +21,8 @@ use futures_util::future::join_all;
 use relaykeeper::relay::{OutcomeCode, Phase, RelayStatus};
 use relaykeeper::store::{
     AlarmKey, CleanupJobRow, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
-    Id, IdempotencyRecord, JournalEntry, LedgerRow, Named, NewRelay, OutboxEntry, PageRequest,
-    Projection, Purge, RecordingRow, RelayFilter, Save, Saved, Store, StoreError, StoredRelay,
+    Id, IdempotencyRecord, JournalEntry, LedgerRow, NewRelay, OutboxEntry, PageRequest, Projection,
+    Purge, RecordingRow, RelayFilter, Save, Saved, Store, StoreError, StoredRelay,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -40,14 +40,10 @@ fn row(channel_id: i64) -> StoredRelay {
         phase: "provisioning".into(),
         relay_status: "starting".into(),
         backend: "cloud_recording".into(),
-        region: None,
         platform: "cloudflare".into(),
         ingest_id: None,
-        agora_resource_id: None,
-        agora_recording_cname: None,
-        agora_recording_uid: None,
-        agora_sid: None,
-        agora_converter_id: None,
+        egress_id: None,
+        egress: None,
         outcome: None,
         requested_at: at(0),
         started_at: None,

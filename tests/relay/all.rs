@@ -13,6 +13,7 @@
 
 extern crate relaykeeper_core as relaykeeper;
 
+mod egresses;
 mod ownership;
 mod platforms;
 mod relay_properties;

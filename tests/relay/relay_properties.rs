@@ -8,25 +8,24 @@ use relaykeeper::relay::*;
 use strum::IntoEnumIterator;
 use uuid::Uuid;
 
+use crate::egresses::{self, handle};
 use crate::platforms::{Lack, Platform};
 
 /// The next event: which one, and its details.
 type Draw = (u8, u16);
 
-fn spec(web: bool, recording: bool, keep: bool, lacks: u16) -> Spec {
-    let secs = Duration::from_secs;
-    let backend = if web {
-        Backend::CloudRecording {
-            recording_uid_base: 900_000_000,
-            page_url: "https://relays.example.com/recorder".into(),
-            max_recording_hours: 3,
-            ready_at_first_frame: true,
-        }
+fn egress(prepare: bool, updates: bool) -> EgressSpec {
+    let mut egress = if prepare {
+        egresses::two_steps()
     } else {
-        Backend::MediaPush {
-            region: "na".into(),
-        }
+        egresses::by_name()
     };
+    egress.capabilities.updates = updates;
+    egress
+}
+
+fn spec(egress: EgressSpec, recording: bool, keep: bool, lacks: u16) -> Spec {
+    let secs = Duration::from_secs;
     Spec {
         relay_id: Uuid::from_u128(1),
         namespace: Namespace {
@@ -41,7 +40,7 @@ fn spec(web: bool, recording: bool, keep: bool, lacks: u16) -> Spec {
         keep_ingest: keep,
         platform: PlatformName::new("platform"),
         capabilities: platform(lacks).capabilities,
-        backend,
+        egress,
         timing: Timing {
             poll_interval: secs(5),
             provisioning_timeout: secs(120),
@@ -88,9 +87,7 @@ struct Life {
 fn identity(call: &Call) -> Option<(&'static str, u32)> {
     match call {
         Call::CreateIngest { attempt } | Call::FindIngest { attempt } => Some(("ingest", *attempt)),
-        Call::StartEgress { attempt, .. } | Call::CreateConverter { attempt, .. } => {
-            Some(("egress", *attempt))
-        }
+        Call::StartEgress { attempt, .. } => Some(("egress", *attempt)),
         _ => None,
     }
 }
@@ -203,17 +200,18 @@ impl Life {
                 others: vec!["other".into(); usize::from(odd == 3)],
                 settings_refused: Vec::new(),
             },
-            Call::Acquire { .. } => Answer::Acquired {
-                resource_id: format!("{}.{}", id.incarnation, id.number),
-            },
-            Call::StartEgress { .. } if odd == 0 => Answer::ResourceExpired,
-            Call::StartEgress { .. } if odd == 1 => Answer::EgressRunning { sid: None },
-            Call::StartEgress { .. } if odd == 2 => Answer::EgressElsewhere,
-            Call::StartEgress { attempt, .. } => Answer::EgressRunning {
-                sid: Some(id_of(*attempt)),
-            },
-            Call::CreateConverter { attempt, .. } => Answer::ConverterRunning {
-                converter_id: id_of(*attempt),
+            Call::PrepareEgress { .. } => {
+                Answer::EgressPrepared(handle(format!("{}.{}", id.incarnation, id.number)))
+            }
+            Call::StartEgress {
+                attempt,
+                preparation,
+                ..
+            } => match (preparation, odd) {
+                (Some(_), 0) => Answer::PreparationExpired,
+                (Some(_), 1) => Answer::EgressRunning(None),
+                (Some(_), 2) => Answer::EgressElsewhere,
+                _ => Answer::EgressRunning(Some(handle(id_of(*attempt)))),
             },
             Call::RenewIngestKey { .. } if odd == 0 => Answer::NotFound,
             Call::RenewIngestKey { .. } => Answer::KeyRenewed,
@@ -247,7 +245,7 @@ impl Life {
             Call::PollRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
             Call::PollRecordings { .. } => Answer::Recordings(vec![recording]),
         };
-        if answer != Answer::ResourceExpired {
+        if answer != Answer::PreparationExpired {
             let settled = identity(&call);
             self.doubts.retain(|doubt| Some(*doubt) != settled);
         }
@@ -332,13 +330,13 @@ impl Life {
             3 => Hint::SellerJoined,
             4 | 5 => Hint::SellerLeft,
             6 => Hint::RecordingDone,
-            7 => Hint::ConverterChanged,
-            _ => Hint::EgressChanged {
-                cname: self.relay.durable().spec.tag(attempt).to_string(),
-                sid: format!("{attempt}-session"),
+            7 => Hint::EgressChanged,
+            _ => Hint::EgressNamed {
+                tag: self.relay.durable().spec.tag(attempt).to_string(),
+                handle: handle(format!("{attempt}-session")),
             },
         };
-        if let Hint::EgressChanged { .. } = &hint {
+        if let Hint::EgressNamed { .. } = &hint {
             // The hint names the egress: that settles the doubt.
             self.doubts.retain(|doubt| *doubt != ("egress", attempt));
         }
@@ -429,13 +427,14 @@ proptest! {
 
     #[test]
     fn every_relay_ends_and_breaks_no_rule_on_its_way(
-        web: bool,
+        prepare: bool,
+        updates: bool,
         recording: bool,
         keep: bool,
         lacks: u16,
         draws in prop::collection::vec(any::<Draw>(), 0..250),
     ) {
-        let mut life = Life::begin(spec(web, recording, keep, lacks));
+        let mut life = Life::begin(spec(egress(prepare, updates), recording, keep, lacks));
         for draw in draws {
             life.draw(draw);
         }
@@ -452,11 +451,12 @@ proptest! {
 
     #[test]
     fn a_stop_ends_every_relay_wherever_it_is(
-        web: bool,
+        prepare: bool,
+        updates: bool,
         lacks: u16,
         draws in prop::collection::vec(any::<Draw>(), 0..120),
     ) {
-        let mut life = Life::begin(spec(web, true, false, lacks));
+        let mut life = Life::begin(spec(egress(prepare, updates), true, false, lacks));
         for draw in draws {
             life.draw(draw);
         }

@@ -161,8 +161,8 @@ fn nothing_leaks(platforms: Platforms, relays: u64) -> Vec<Report> {
     if relays >= 10_000 {
         // A case that never occurs proves nothing.
         assert!(
-            reports.iter().any(|r| r.unknown_egress),
-            "an egress of unknown session"
+            reports.iter().any(|r| r.unnamed_egress),
+            "an egress of unknown handle"
         );
         assert!(
             reports.iter().any(|r| r.replacements == 2),

@@ -43,7 +43,7 @@ pub(super) fn indexes() -> Vec<IndexCreateStatement> {
         index("relays_by_ingest", "relays", &["ingest_id"])
             .and_where(unfinished())
             .take(),
-        index("relays_by_converter", "relays", &["agora_converter_id"])
+        index("relays_by_egress", "relays", &["egress_id"])
             .and_where(unfinished())
             .take(),
         index(

@@ -7,11 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::actors::calls::{failure, permit_request};
 use crate::actors::context::NodeContext;
 use crate::actors::records;
+use crate::egresses::{EgressFound, EgressStopped};
 use crate::platforms::{Platform, RecordingsSearch, Removal};
-use crate::relay::{Class, Cleanup, Event, Failure, Recording, Relay};
+use crate::relay::{Class, Cleanup, EgressRef, Event, Failure, Recording, Relay};
 use crate::store::{CleanupJobRow, Saved, StoreError};
-use crate::vendors::agora::cloud_recording::{RecordingStopAnswer, RecordingTask};
-use crate::vendors::agora::media_push::DeleteAnswer;
 use crate::vendors::governor::Priority;
 
 /// The longest wait, unless the vendor asks for more.
@@ -33,68 +32,33 @@ pub(super) async fn attempt(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
-    let agora = &context.vendors.agora;
     match cleanup {
-        Cleanup::StopEgress {
-            resource_id,
-            other_resources,
-            sid,
-            cname,
-            uid,
-        } => {
-            for resource_id in std::iter::once(resource_id).chain(other_resources) {
-                let egress = RecordingTask {
-                    resource_id: resource_id.clone(),
-                    sid: sid.clone(),
-                    cname: cname.clone(),
-                    uid: *uid,
-                };
-                match agora.cloud_recording().stop(permit, &egress).await {
-                    Ok(RecordingStopAnswer::Stopped) => return Ok(CleanupResult::Done),
-                    Ok(RecordingStopAnswer::NotFound { .. }) => {}
-                    // 1003: the session belongs to another resource.
-                    Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
-                    }
-                    Err(error) => return Err(failure(error)),
-                }
-            }
-            Ok(poll_again(open, not_found_backoff(context), now))
-        }
-        // Until a notification names the sid there is nothing to call. The egress ends by itself.
-        Cleanup::UnknownEgress { .. } => {
-            let at = open.expires_at.unwrap_or(now + TimeDelta::days(1));
-            let at = at.max(now + MAX_WAIT);
-            Ok(CleanupResult::RetryAt(at, "the sid is unknown".into()))
-        }
-        Cleanup::DeleteConverter {
-            converter_id,
-            region,
-        } => {
-            match agora
-                .media_push()
-                .delete(permit, region, converter_id)
-                .await
-                .map_err(failure)?
-            {
-                DeleteAnswer::Deleted => Ok(CleanupResult::Done),
-                DeleteAnswer::NotFound { .. } => {
-                    Ok(poll_again(open, not_found_backoff(context), now))
-                }
+        Cleanup::StopEgress(egress) => {
+            let backend = context.vendors.egresses.get(&egress.backend.name);
+            let stopped = backend.map_err(failure)?.stop(permit, egress).await;
+            match stopped.map_err(failure)? {
+                EgressStopped::Stopped => Ok(CleanupResult::Done),
+                EgressStopped::NotFound => Ok(poll_again(open, not_found_backoff(context), now)),
             }
         }
-        Cleanup::FindConverter { name, region } => {
-            let list = agora.media_push().list(permit).await.map_err(failure)?;
-            match list
-                .converters
-                .into_iter()
-                .find(|converter| converter.name.as_ref() == Some(name))
-            {
-                None if list.may_be_cut => {
-                    let idle_timeout = context.settings.agora.media_push.idle_timeout;
-                    if has_ended_idle(passed, idle_timeout) {
+        Cleanup::FindEgress(egress) => {
+            let backend = context.vendors.egresses.get(&egress.backend.name);
+            let backend = backend.map_err(failure)?;
+            match backend.find(permit, egress).await.map_err(failure)? {
+                EgressFound::Running(handle) => {
+                    let egress = EgressRef {
+                        handle: Some(handle),
+                        ..egress.clone()
+                    };
+                    backend.stop(permit, &egress).await.map_err(failure)?;
+                    Ok(CleanupResult::Done)
+                }
+                EgressFound::NotFound => Ok(poll_again(open, not_found_backoff(context), now)),
+                EgressFound::ListCut { ends_idle_after } => {
+                    if has_ended_idle(passed, ends_idle_after) {
                         tracing::warn!(
-                            name,
-                            "converter not in any list, and the lists may be cut; assuming that it ended when idle"
+                            tag = egress.tag,
+                            "egress not in any list, and the lists may be cut; assuming that it ended when idle"
                         );
                         return Ok(CleanupResult::Done);
                     }
@@ -103,14 +67,14 @@ pub(super) async fn attempt(
                         "the list may be cut".into(),
                     ))
                 }
-                None => Ok(poll_again(open, not_found_backoff(context), now)),
-                Some(found) => {
-                    agora
-                        .media_push()
-                        .delete(permit, region, &found.id)
-                        .await
-                        .map_err(failure)?;
-                    Ok(CleanupResult::Done)
+                // Until a notification names it there is nothing to call. The egress ends by itself.
+                EgressFound::Unlisted => {
+                    let at = open.expires_at.unwrap_or(now + TimeDelta::days(1));
+                    let at = at.max(now + MAX_WAIT);
+                    Ok(CleanupResult::RetryAt(
+                        at,
+                        "only a notification can name it".into(),
+                    ))
                 }
             }
         }
@@ -157,13 +121,13 @@ pub(super) async fn attempt(
     }
 }
 
-/// Agora ends idle converters; allows one hour more than the timeout.
+/// The backend ends idle egresses; allows one hour more than the timeout.
 fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
     let limit = TimeDelta::from_std(idle_timeout).map(|idle| idle + TimeDelta::hours(1));
     limit.is_ok_and(|limit| limit <= passed)
 }
 
-/// How long Agora may answer 404 for a task that is moving.
+/// How long a backend may answer 404 for an egress that is moving.
 fn not_found_backoff(context: &NodeContext) -> TimeDelta {
     let waits = context.settings.agora.not_found_backoff.iter();
     TimeDelta::from_std(waits.sum()).unwrap_or(TimeDelta::MAX / 2)
@@ -312,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_converter_that_no_whole_list_shows_is_given_up_an_hour_after_its_idle_timeout() {
+    fn an_egress_that_no_whole_list_shows_is_given_up_an_hour_after_its_idle_timeout() {
         let idle = Duration::from_secs(240);
         assert!(!has_ended_idle(TimeDelta::minutes(63), idle));
         assert!(has_ended_idle(TimeDelta::minutes(64), idle));

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use super::RelaySnapshot;
-use crate::relay::{Backend, Phase, PlatformName};
+use crate::relay::{BackendName, Phase, PlatformName};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PollKinds {
     platform: PlatformName,
     is_live: bool,
     asks_hosts: bool,
-    is_media_push: bool,
+    egress: BackendName,
 }
 
 impl PollKinds {
@@ -22,7 +22,7 @@ impl PollKinds {
             platform: durable.spec.platform.clone(),
             is_live: durable.phase == Phase::Live,
             asks_hosts: !snapshot.page_is_fresh,
-            is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
+            egress: durable.spec.egress.backend.name.clone(),
         })
     }
 }
@@ -49,19 +49,19 @@ impl Pollers {
 pub(in crate::actors) struct CountsByTarget {
     pub(in crate::actors) feeds: Pollers,
     pub(in crate::actors) hosts: Pollers,
+    /// Of one backend.
     pub(in crate::actors) egresses: Pollers,
-    pub(in crate::actors) converters: Pollers,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PollerCounts(Mutex<AllCounts>);
-
-#[derive(Debug, Default)]
-struct AllCounts {
-    /// Without feeds.
-    others: CountsByTarget,
+struct Counts {
     feeds: HashMap<PlatformName, Pollers>,
+    hosts: Pollers,
+    egresses: HashMap<BackendName, Pollers>,
 }
+
+#[derive(Debug, Default)]
+pub(super) struct PollerCounts(Mutex<Counts>);
 
 impl PollerCounts {
     pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
@@ -74,24 +74,21 @@ impl PollerCounts {
             let Some(polls) = polls else { continue };
             let feeds = counts.feeds.entry(polls.platform).or_default();
             feeds.count(polls.is_live, by);
-            let counts = &mut counts.others;
             if polls.asks_hosts {
                 counts.hosts.count(polls.is_live, by);
             }
-            let egresses = match polls.is_media_push {
-                true => &mut counts.converters,
-                false => &mut counts.egresses,
-            };
+            let egresses = counts.egresses.entry(polls.egress).or_default();
             egresses.count(polls.is_live, by);
         }
     }
 
-    /// `platform`: whose feeds are counted.
-    pub(super) fn get(&self, platform: &PlatformName) -> CountsByTarget {
+    /// `platform`: whose feeds are counted. `backend`: whose egresses.
+    pub(super) fn get(&self, platform: &PlatformName, backend: &BackendName) -> CountsByTarget {
         let counts = self.0.lock();
         CountsByTarget {
             feeds: counts.feeds.get(platform).copied().unwrap_or_default(),
-            ..counts.others
+            hosts: counts.hosts,
+            egresses: counts.egresses.get(backend).copied().unwrap_or_default(),
         }
     }
 }
@@ -105,6 +102,7 @@ mod tests {
     fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
         let platform = live().spec.platform;
         let poller_counts = PollerCounts::default();
+        let counts = || poller_counts.get(&platform, &BackendName::new("cloud_recording"));
         let on_air = snapshot(live());
         let mut stopping = live();
         stopping.phase = Phase::Stopping;
@@ -113,22 +111,14 @@ mod tests {
         interrupted.phase = Phase::Interrupted;
         let interrupted = snapshot(interrupted);
         poller_counts.changed(None, Some(&on_air));
-        assert_eq!(
-            poller_counts.get(&platform).feeds,
-            Pollers { live: 1, urgent: 0 }
-        );
-        assert_eq!(
-            poller_counts.get(&platform).egresses.live,
-            1,
-            "Cloud Recording"
-        );
+        assert_eq!(counts().feeds, Pollers { live: 1, urgent: 0 });
+        assert_eq!(counts().egresses.live, 1);
+        let other = poller_counts.get(&platform, &BackendName::new("media_push"));
+        assert_eq!(other.egresses, Pollers::default());
         poller_counts.changed(Some(&on_air), Some(&interrupted));
-        assert_eq!(
-            poller_counts.get(&platform).feeds,
-            Pollers { live: 0, urgent: 1 }
-        );
+        assert_eq!(counts().feeds, Pollers { live: 0, urgent: 1 });
         poller_counts.changed(Some(&interrupted), Some(&stopping));
         poller_counts.changed(Some(&stopping), None);
-        assert_eq!(poller_counts.get(&platform), CountsByTarget::default());
+        assert_eq!(counts(), CountsByTarget::default());
     }
 }

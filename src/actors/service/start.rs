@@ -18,7 +18,6 @@ use crate::actors::relay_metrics;
 use crate::actors::requests::{RequestError, StartAnswer, StartError, StartRequest};
 use crate::actors::spec::spec;
 use crate::actors::status::Readiness;
-use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
 use crate::store::{Created, NewRelay, Projection, StoreError, StoredRelay, until_done};
 
@@ -107,6 +106,7 @@ impl RelayService {
         let spec = spec(
             settings,
             platform.as_ref(),
+            context.vendors.egresses.chosen(),
             namespace,
             request,
             now,
@@ -165,26 +165,16 @@ impl RelayService {
         }
     }
 
-    /// Agora would refuse too, but only after the ingest was created.
+    /// The backend would refuse too, but only after the ingest was created.
     async fn within_quota(&self) -> Result<(), StartError> {
-        let agora = &self.context.settings.agora;
-        let (setting, limit) = match agora.backend {
-            AgoraBackend::CloudRecording => (
-                "agora.cloud_recording.max_concurrent",
-                agora.cloud_recording.max_concurrent,
-            ),
-            AgoraBackend::MediaPush => (
-                "agora.media_push.max_concurrent",
-                agora.media_push.max_concurrent,
-            ),
-        };
+        let (setting, limit) = self.context.vendors.egresses.chosen().max_concurrent();
         if limit > 0 && self.egresses().await? >= u64::from(limit) {
             return Err(StartError::Quota { setting, limit });
         }
         Ok(())
     }
 
-    /// On all nodes. Of two simultaneous starts Agora may have to refuse one.
+    /// On all nodes. Of two simultaneous starts the backend may have to refuse one.
     async fn egresses(&self) -> Result<u64, RequestError> {
         let all = self.context.directory.all();
         let running = all.iter().filter(|relay| !relay.egress_is_down);

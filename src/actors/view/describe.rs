@@ -3,7 +3,8 @@
 use strum::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use crate::relay::{BackendKind, OutcomeCode, Phase, RecordingState, RelayStatus, Source};
+use crate::egresses;
+use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
@@ -39,7 +40,7 @@ pub(crate) fn relay_status() -> Object {
 
 pub(super) fn backend() -> Object {
     with_description(
-        one_of(BackendKind::iter()),
+        one_of(egresses::NAMES),
         "The Agora product that runs the egress.",
     )
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::actors::{Clock, RelaySnapshot};
 use crate::relay::{
-    Backend, Capabilities, CreateRepeat, Durable, Egress, EgressStage, FeedPollCost, IngestLimits,
-    IngestStage, Namespace, Phase, PlatformName, Playback, Presence, Prices, Reconnect,
-    RecordingsKept, Spec, Timing,
+    Backend, Capabilities, CreateRepeat, Durable, Egress, EgressCapabilities, EgressHandle,
+    EgressSpec, EgressStage, FeedPollCost, IngestLimits, IngestStage, Namespace, Phase,
+    PlatformName, Playback, Preparation, Presence, Prices, Reconnect, RecordingsKept, Spec, Timing,
 };
 
 pub(crate) const INGEST: &str = "0123456789abcdef0123456789abcdef";
@@ -41,7 +42,7 @@ fn capabilities() -> Capabilities {
     }
 }
 
-fn spec(backend: Backend) -> Spec {
+fn spec(backend: &str) -> Spec {
     let short = Duration::from_secs(5);
     Spec {
         relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
@@ -57,7 +58,14 @@ fn spec(backend: Backend) -> Spec {
         keep_ingest: false,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
-        backend,
+        egress: EgressSpec {
+            backend: Backend::new(backend, &json!({"region": "na"})),
+            capabilities: EgressCapabilities {
+                prepare: None,
+                updates: false,
+                max_hours: None,
+            },
+        },
         timing: Timing {
             poll_interval: short,
             provisioning_timeout: short,
@@ -81,29 +89,28 @@ fn spec(backend: Backend) -> Spec {
 }
 
 pub(crate) fn requested() -> Durable {
-    Durable::new(spec(Backend::CloudRecording {
-        recording_uid_base: 900_000_000,
-        page_url: "https://relay.example/recorder".into(),
-        max_recording_hours: 3,
-        ready_at_first_frame: true,
-    }))
+    Durable::new(spec("cloud_recording"))
 }
 
 pub(crate) fn live() -> Durable {
     let mut relay = on_air(requested());
     relay.egress = Some(Egress {
-        resource_id: Some("resource".into()),
-        sid: Some("session".into()),
+        preparation: Some(Preparation {
+            handle: EgressHandle::new(
+                &json!({"resource_id": "resource", "recording_uid": 900_000_001}),
+            ),
+            at: at("10:00:01.000"),
+        }),
+        handle: Some(EgressHandle::of_id("sid", "session")),
         ..egress()
     });
     relay
 }
 
 pub(crate) fn live_by_media_push() -> Durable {
-    let region = "na".into();
-    let mut relay = on_air(Durable::new(spec(Backend::MediaPush { region })));
+    let mut relay = on_air(Durable::new(spec("media_push")));
     relay.egress = Some(Egress {
-        converter_id: Some("abcdef".into()),
+        handle: Some(EgressHandle::of_id("converter_id", "abcdef")),
         ..egress()
     });
     relay
@@ -113,12 +120,10 @@ fn egress() -> Egress {
     Egress {
         attempt: 1,
         stage: EgressStage::Running,
-        resource_id: None,
-        earlier_resources: Vec::new(),
-        acquired_at: None,
-        sid: None,
-        sid_is_guess: false,
-        converter_id: None,
+        preparation: None,
+        earlier_preparations: Vec::new(),
+        handle: None,
+        handle_is_guess: false,
         accepted_at: Some(at("10:00:01.250")),
     }
 }

@@ -7,7 +7,7 @@ use super::signature::is_signed_by_agora;
 use super::{Received, accept, header, number};
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::relay::{Hint, Notice, ResourceTag, Subject};
+use crate::relay::{EgressHandle, Hint, Notice, ResourceTag, Subject};
 use crate::vendors::{Notification, Refused, json_of, text, unverified};
 
 /// Agora's notifications
@@ -81,10 +81,13 @@ fn seller(event: &Value, hint: Hint) -> Option<Notice> {
 
 /// The tag may be of another deployment or database.
 fn egress(event: &Value) -> Option<Notice> {
-    let cname = text(event, "/payload/cname").to_owned();
-    let sid = text(event, "/payload/sid").to_owned();
-    let tag: ResourceTag = cname.parse().ok()?;
-    (!sid.is_empty()).then(|| Notice::new(Subject::Tag(tag), Hint::EgressChanged { cname, sid }))
+    let tag: ResourceTag = text(event, "/payload/cname").parse().ok()?;
+    let sid = text(event, "/payload/sid");
+    let hint = Hint::EgressNamed {
+        tag: tag.to_string(),
+        handle: EgressHandle::of_id("sid", sid),
+    };
+    (!sid.is_empty()).then(|| Notice::new(Subject::Tag(tag), hint))
 }
 
 /// Only the events of a converter's creation and end have its name; all have its id.
@@ -96,7 +99,7 @@ fn converter(event: &Value) -> Option<Notice> {
         Err(_) if id.is_empty() => return None,
         Err(_) => Subject::Egress(id.to_ascii_lowercase()),
     };
-    Some(Notice::new(subject, Hint::ConverterChanged))
+    Some(Notice::new(subject, Hint::EgressChanged))
 }
 
 #[cfg(test)]
@@ -146,9 +149,9 @@ mod tests {
     #[test]
     fn an_event_of_an_egress_names_its_tag_and_session() {
         for event in [1, 11, 12, 70, 71, 100] {
-            let hint = Hint::EgressChanged {
-                cname: TAG.into(),
-                sid: "s1".into(),
+            let hint = Hint::EgressNamed {
+                tag: TAG.into(),
+                handle: EgressHandle::of_id("sid", "s1"),
             };
             let expected = Notice {
                 is_end: event == 11 || event == 71,
@@ -171,7 +174,7 @@ mod tests {
                 &json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}}),
             )
         };
-        let changed = |subject| Some(Notice::new(subject, Hint::ConverterChanged));
+        let changed = |subject| Some(Notice::new(subject, Hint::EgressChanged));
         let by_tag = of(1, json!({"id": "other", "name": TAG}));
         assert_eq!(by_tag, changed(Subject::Tag(TAG.parse().unwrap())));
         let by_id = changed(Subject::Egress("abcdef".into()));

@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 use crate::relay::Relay;
 use crate::relay::action::Call;
 use crate::relay::deadlines::MAX_REPLACEMENTS;
+use crate::relay::egress::{EgressHandle, Preparation};
 use crate::relay::fact::Fact;
 use crate::relay::failure::{Class, Failure, Jitter};
 use crate::relay::outcome::{Outcome, OutcomeCode};
 use crate::relay::phase::{IllegalTransition, Phase};
-use crate::relay::spec::Backend;
 use crate::relay::state::EgressStage;
 use crate::relay::step::Step;
 
@@ -24,12 +24,11 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         let replacing = self.durable.phase.is_watched();
         match call {
-            Call::StartEgress { .. } | Call::CreateConverter { .. } | Call::Acquire { .. } => {
-                let is_start = !matches!(call, Call::Acquire { .. });
-                if is_start {
+            Call::StartEgress { .. } | Call::PrepareEgress { .. } => {
+                if matches!(call, Call::StartEgress { .. }) {
                     self.volatile.egress_in_doubt |= failure.maybe_done;
-                    // A start follows its acquire within 2 s, unless it repeats one in doubt.
-                    self.volatile.reacquire |= !self.volatile.egress_in_doubt;
+                    // A start needs a fresh preparation, unless it repeats one in doubt.
+                    self.volatile.prepare_again |= !self.volatile.egress_in_doubt;
                 }
                 if self.durable.phase == Phase::Stopping {
                     let open =
@@ -45,11 +44,17 @@ impl Relay {
                 }
                 let is_repeat = self.volatile.egress_in_doubt
                     && failure.class == Class::Rejected
-                    && matches!(call, Call::StartEgress { .. });
+                    && matches!(
+                        call,
+                        Call::StartEgress {
+                            preparation: Some(_),
+                            ..
+                        }
+                    );
                 if is_repeat && !std::mem::replace(&mut self.volatile.start_repeat_refused, true) {
-                    // The resource is used up, and its egress may be gone: a start on another resource tells. A second
-                    // refusal ends the relay.
-                    self.volatile.reacquire = true;
+                    // The preparation is used up, and its egress may be gone: a start on another tells. A second refusal
+                    // ends the relay.
+                    self.volatile.prepare_again = true;
                     return Ok(());
                 }
                 let starting = self
@@ -96,38 +101,37 @@ impl Relay {
         }
     }
 
-    pub(super) fn acquired(
+    pub(super) fn prepared(
         &mut self,
         step: &mut Step,
-        resource_id: String,
+        handle: EgressHandle,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         self.volatile.egress.reset();
-        self.volatile.reacquire = false;
+        self.volatile.prepare_again = false;
+        let preparation = Preparation { handle, at: now };
         if self.durable.open_egress().is_some() {
             return self.record(
                 step,
-                Fact::EgressReacquired {
-                    resource_id,
-                    acquired_at: now,
+                Fact::EgressReprepared {
+                    preparation,
                     in_doubt: self.volatile.egress_in_doubt,
                 },
                 now,
             );
         }
-        self.volatile.acquired = Some((resource_id, now));
+        self.volatile.prepared = Some(preparation);
         Ok(())
     }
 
     pub(in crate::relay) fn accepted(
         &mut self,
         step: &mut Step,
-        sid: Option<String>,
-        converter_id: Option<String>,
+        handle: Option<EgressHandle>,
         jitter: Jitter,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.record(step, Fact::EgressAccepted { sid, converter_id }, now)?;
+        self.record(step, Fact::EgressAccepted { handle }, now)?;
         let timing = &self.durable.spec.timing;
         let query = timing.query_interval.min(std::time::Duration::from_secs(5));
         let volatile = &mut self.volatile;
@@ -135,7 +139,7 @@ impl Relay {
         volatile.egress_in_doubt = false;
         volatile.feed.good = false;
         volatile.start_repeat_refused = false;
-        volatile.resources_refused = 0;
+        volatile.preparations_refused = 0;
         volatile.not_found_count = 0;
         volatile.updates = 0;
         volatile.egress_polls = 0;
@@ -207,9 +211,5 @@ impl Relay {
         // A poll out of turn uses up one of the waits, but not its time.
         let over = since + waits.iter().sum::<std::time::Duration>();
         next.or_else(|| Some(over).filter(|over| now < *over))
-    }
-
-    pub(in crate::relay) fn is_cloud_recording(&self) -> bool {
-        matches!(self.durable.spec.backend, Backend::CloudRecording { .. })
     }
 }

@@ -94,9 +94,8 @@ impl Relay {
             | Call::CloseIngest { .. }
             | Call::RemoveIngest { .. } => Ok(()),
             // Other lanes.
-            Call::Acquire { .. }
+            Call::PrepareEgress { .. }
             | Call::StartEgress { .. }
-            | Call::CreateConverter { .. }
             | Call::UpdateEgress { .. }
             | Call::StopEgress(_)
             | Call::PollFeed { .. }

@@ -42,10 +42,10 @@ pub(super) fn capabilities() -> Capabilities {
     }
 }
 
-pub(super) fn spec(backend: Backend) -> Spec {
-    let query_interval = match backend {
-        Backend::CloudRecording { .. } => secs(120),
-        Backend::MediaPush { .. } => secs(15),
+pub(super) fn spec(egress: EgressSpec) -> Spec {
+    let query_interval = match egress.capabilities.prepare {
+        Some(_) => secs(120),
+        None => secs(15),
     };
     Spec {
         relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
@@ -61,7 +61,7 @@ pub(super) fn spec(backend: Backend) -> Spec {
         keep_ingest: false,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
-        backend,
+        egress,
         timing: Timing {
             poll_interval: secs(5),
             provisioning_timeout: secs(120),
@@ -85,18 +85,33 @@ pub(super) fn spec(backend: Backend) -> Spec {
 }
 
 pub(super) fn web() -> Spec {
-    spec(Backend::CloudRecording {
-        recording_uid_base: 900_000_000,
-        page_url: "https://relays.example.com/recorder".into(),
-        max_recording_hours: 3,
-        ready_at_first_frame: true,
+    spec(EgressSpec {
+        backend: Backend::new("two_steps", &()),
+        capabilities: EgressCapabilities {
+            prepare: Some(Prepare {
+                fresh: Duration::from_millis(1500),
+                life: secs(270),
+                starts: 3,
+            }),
+            updates: true,
+            max_hours: Some(3),
+        },
     })
 }
 
 pub(super) fn push() -> Spec {
-    spec(Backend::MediaPush {
-        region: "na".into(),
+    spec(EgressSpec {
+        backend: Backend::new("by_name", &()),
+        capabilities: EgressCapabilities {
+            prepare: None,
+            updates: false,
+            max_hours: None,
+        },
     })
+}
+
+pub(super) fn handle(id: &str) -> EgressHandle {
+    EgressHandle::of_id("id", id)
 }
 
 pub(super) fn on_both(promise: impl Fn(Spec)) {
@@ -317,18 +332,16 @@ impl Life {
     }
 
     pub(super) fn is_web(&self) -> bool {
-        matches!(
-            self.relay.durable().spec.backend,
-            Backend::CloudRecording { .. }
-        )
+        let egress = &self.relay.durable().spec.egress;
+        egress.capabilities.prepare.is_some()
     }
 
-    pub(super) fn start_call(&self) -> &'static str {
-        if self.is_web() {
-            "start_egress"
-        } else {
-            "create_converter"
-        }
+    /// A notification that gives the handle of the first egress.
+    pub(super) fn named(&self, id: &str) -> Event {
+        Event::Hint(Hint::EgressNamed {
+            tag: self.relay.durable().spec.tag(1).to_string(),
+            handle: handle(id),
+        })
     }
 
     pub(super) fn answer_create(&mut self) -> Step {
@@ -345,24 +358,15 @@ impl Life {
     }
 
     pub(super) fn answer_acquire(&mut self, resource: &str) -> Step {
-        let resource_id = resource.into();
-        self.answer("acquire", Answer::Acquired { resource_id })
+        self.answer("prepare_egress", Answer::EgressPrepared(handle(resource)))
     }
 
-    /// Accepts the start, after an acquire if one is open.
+    /// Accepts the start, after its preparation if one is open.
     pub(super) fn accept(&mut self, id: &str) {
-        if self.waiting("acquire").is_some() {
+        if self.waiting("prepare_egress").is_some() {
             self.answer_acquire(&format!("resource-{id}"));
         }
-        let id = id.to_owned();
-        if self.is_web() {
-            self.answer("start_egress", Answer::EgressRunning { sid: Some(id) });
-        } else {
-            self.answer(
-                "create_converter",
-                Answer::ConverterRunning { converter_id: id },
-            );
-        }
+        self.answer("start_egress", Answer::EgressRunning(Some(handle(id))));
     }
 
     /// A relay with a start that was not answered.
@@ -372,7 +376,7 @@ impl Life {
             life.answer_acquire("resource");
         }
         life.answer_create();
-        assert!(life.waiting(life.start_call()).is_some());
+        assert!(life.waiting("start_egress").is_some());
         life
     }
 

@@ -85,11 +85,7 @@ fn what_is_not_down_after_30_s_becomes_a_cleanup_job_and_the_relay_goes_on() {
         }
         assert!((30..=31).contains(&life.since(from).num_seconds()));
         let cleanup_jobs = life.cleanup_jobs();
-        let [
-            Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. },
-            Cleanup::DisableIngest { .. },
-        ] = &cleanup_jobs[..]
-        else {
+        let [Cleanup::StopEgress(_), Cleanup::DisableIngest { .. }] = &cleanup_jobs[..] else {
             panic!("{cleanup_jobs:?}");
         };
     });
@@ -269,21 +265,20 @@ fn a_relay_is_not_taken_down_while_a_call_is_under_way() {
 }
 
 #[test]
-fn an_egress_is_stopped_by_its_ids_and_its_cleanup_job_expires_an_hour_after_agora_ends_it() {
+fn an_egress_is_stopped_by_its_ids_and_its_cleanup_job_expires_an_hour_after_its_backend_ends_it() {
     let mut life = Life::live(web());
     let accepted = life.relay.durable().started_at.unwrap();
     life.handle(Event::Stop);
-    let Some(Call::StopEgress(EgressRef::CloudRecording(task))) = life.waiting("stop_egress")
-    else {
+    let Some(Call::StopEgress(egress)) = life.waiting("stop_egress") else {
         panic!("{:?}", life.open);
     };
-    let expected = CloudTask {
-        resource_id: "resource-first".into(),
-        sid: "first".into(),
-        cname: life.relay.durable().spec.tag(1).to_string(),
-        uid: 900_000_001,
+    let expected = EgressRef {
+        backend: life.relay.durable().spec.egress.backend.clone(),
+        tag: life.relay.durable().spec.tag(1).to_string(),
+        preparations: vec![handle("resource-first")],
+        handle: Some(handle("first")),
     };
-    assert_eq!(*task, expected);
+    assert_eq!(*egress, expected);
     let step = life.fail("stop_egress", Class::Rejected, false);
     let jobs: Vec<&CleanupJob> = step.cleanup_jobs().collect();
     let [job] = jobs[..] else {

@@ -20,7 +20,7 @@ fn a_permanent_refusal_ends_a_start_with_its_own_code_and_leaves_nothing() {
             assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
 
             let mut life = Life::starting(spec);
-            life.fail(life.start_call(), class, false);
+            life.fail("start_egress", class, false);
             assert_eq!(life.outcome(), Some(code));
             let failure = life.detail().failure.unwrap();
             assert_eq!((failure.class, &*failure.message), (class, "words"));
@@ -56,7 +56,7 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
         assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
 
         let mut life = Life::starting(spec);
-        let call = life.start_call();
+        let call = "start_egress";
         life.fail(call, Class::Unauthorized, false);
         life.wait(2);
         if life.is_web() {
@@ -77,11 +77,11 @@ fn one_refusal_of_valid_credentials_ends_no_start() {
         life.wait(2);
         life.answer_create();
         if life.is_web() {
-            life.fail("acquire", Class::Unauthorized, false);
+            life.fail("prepare_egress", Class::Unauthorized, false);
             life.wait(2);
             life.answer_acquire("resource");
         }
-        let call = life.start_call();
+        let call = "start_egress";
         life.fail(call, Class::Unauthorized, false);
         life.wait(2);
         life.accept("first");
@@ -180,8 +180,8 @@ fn a_start_that_created_an_ingest_is_not_untried() {
     let mut life = Life::begin(push());
     life.answer_create();
     while life.phase() == Phase::Provisioning {
-        if life.waiting("create_converter").is_some() {
-            life.fail("create_converter", Class::RateLimited, false);
+        if life.waiting("start_egress").is_some() {
+            life.fail("start_egress", Class::RateLimited, false);
         }
         life.wait(1);
     }
@@ -204,7 +204,7 @@ fn only_refused_credentials_are_kept_for_a_second_before_the_next_try() {
 fn a_refused_start_is_journaled_as_gone_before_the_end() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
-        life.fail(life.start_call(), Class::Rejected, false);
+        life.fail("start_egress", Class::Rejected, false);
         let mut facts = life.journal.iter().rev().map(|(_, fact)| fact);
         assert!(matches!(facts.next(), Some(Fact::Ending { .. })));
         let gone = facts.next();
@@ -219,7 +219,7 @@ fn a_refused_start_is_journaled_as_gone_before_the_end() {
 fn a_start_in_doubt_that_is_refused_is_looked_for_while_stopping() {
     let mut life = Life::starting(push());
     life.crash(1);
-    life.fail("create_converter", Class::Rejected, false);
+    life.fail("start_egress", Class::Rejected, false);
     assert_eq!(life.outcome(), Some(OutcomeCode::VendorRejected));
     life.wait(2);
     life.accept("found");
@@ -232,7 +232,7 @@ fn a_start_that_is_refused_while_stopping_leaves_a_cleanup_job_only_if_it_is_in_
         for in_doubt in [false, true] {
             let mut life = Life::starting(spec.clone());
             life.handle(Event::Stop);
-            life.fail(life.start_call(), Class::Rejected, in_doubt);
+            life.fail("start_egress", Class::Rejected, in_doubt);
             assert_eq!(life.cleanup_jobs().len(), usize::from(in_doubt));
             assert!(life.waiting("close_ingest").is_some());
         }

@@ -64,7 +64,7 @@ fn repeated_notifications_bring_a_poll_forward_once_per_half_second() {
         (Hint::FeedDisconnected, "poll_feed"),
         (Hint::SellerJoined, "poll_hosts"),
         (Hint::SellerLeft, "poll_hosts"),
-        (Hint::ConverterChanged, "poll_egress"),
+        (Hint::EgressChanged, "poll_egress"),
     ];
     for (hint, poll) in hints {
         let mut life = Life::live(push());
@@ -283,7 +283,7 @@ fn polls_after_hints_keep_half_the_minimum_interval() {
     for (hint, poll) in [
         (Hint::FeedConnected, "poll_feed"),
         (Hint::SellerJoined, "poll_hosts"),
-        (Hint::ConverterChanged, "poll_egress"),
+        (Hint::EgressChanged, "poll_egress"),
     ] {
         let mut life = Life::live(push());
         life.wait(MINUTE);

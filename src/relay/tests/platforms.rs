@@ -234,10 +234,7 @@ fn without_a_renewal_an_egress_that_may_come_back_is_waited_for_and_not_replaced
         assert!((60..=122).contains(&life.since(from).num_seconds()));
         assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
         assert_eq!(life.relay.durable().replacements, 0);
-        assert!(matches!(
-            life.cleanup_jobs()[..],
-            [Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. }]
-        ));
+        assert!(matches!(life.cleanup_jobs()[..], [Cleanup::StopEgress(_)]));
         let closed = life.waiting("close_ingest");
         assert!(
             matches!(closed, Some(Call::CloseIngest { urgent: true, .. })),

@@ -335,14 +335,12 @@ fn a_relay_that_is_stopping_polls_nothing() {
 }
 
 #[test]
-fn a_converter_gets_no_target_again_and_no_session() {
+fn an_egress_whose_backend_cannot_update_it_gets_no_target_again_and_a_known_handle_stays() {
     let mut life = Life::live(push());
     life.egress = Some(EgressReading::Disconnected);
     life.wait(120);
     assert!(!life.called.contains(&"update_egress"));
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "session".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     assert_eq!(count(&life, "egress_discovered"), 0);
 }
 

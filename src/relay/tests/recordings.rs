@@ -242,7 +242,7 @@ fn unwanted_recordings_become_cleanup_jobs_and_are_not_announced() {
         let mut cleanup: Vec<String> = life
             .cleanup_jobs()
             .iter()
-            .map(|d| d.target().to_owned())
+            .map(|d| d.target().into_owned())
             .collect();
         cleanup.sort();
         assert_eq!(cleanup, ["other", "video"]);

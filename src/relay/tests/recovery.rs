@@ -31,12 +31,9 @@ fn an_open_intent_is_settled_by_repeating_its_call() {
 
         let mut life = Life::starting(spec);
         life.crash(5);
-        assert_eq!(life.called, [life.start_call()]);
-        let call = life.waiting(life.start_call()).unwrap();
-        assert!(matches!(
-            call,
-            Call::StartEgress { attempt: 1, .. } | Call::CreateConverter { attempt: 1, .. }
-        ));
+        assert_eq!(life.called, ["start_egress"]);
+        let call = life.waiting("start_egress").unwrap();
+        assert!(matches!(call, Call::StartEgress { attempt: 1, .. }));
     });
 }
 
@@ -197,7 +194,7 @@ fn a_resource_from_before_the_crash_is_not_used() {
     let mut life = Life::begin(web());
     life.answer_acquire("lost");
     life.crash(1);
-    assert_eq!(life.called, ["create_ingest", "acquire"]);
+    assert_eq!(life.called, ["create_ingest", "prepare_egress"]);
 }
 
 #[test]

@@ -72,10 +72,7 @@ fn an_egress_that_is_not_found_is_replaced_only_after_the_whole_back_off() {
             panic!()
         };
         assert!(
-            matches!(
-                cleanup_job,
-                Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. }
-            ),
+            matches!(cleanup_job, Cleanup::StopEgress(_)),
             "it may come back"
         );
     });
@@ -164,10 +161,10 @@ fn refused_credentials_end_a_relay_on_air_only_at_a_deadline() {
         refused(&mut life, "renew_ingest_key");
         life.answer("renew_ingest_key", Answer::KeyRenewed);
         if life.is_web() {
-            refused(&mut life, "acquire");
+            refused(&mut life, "prepare_egress");
             life.answer_acquire("resource");
         }
-        let call = life.start_call();
+        let call = "start_egress";
         life.fail(call, Class::Unauthorized, false);
         life.wait(8);
         if life.is_web() {
@@ -209,7 +206,7 @@ fn an_exhausted_quota_ends_a_relay_on_air_only_at_a_deadline() {
         life.wait(8);
         life.answer("renew_ingest_key", Answer::KeyRenewed);
         if life.is_web() {
-            life.fail("acquire", Class::Quota, false);
+            life.fail("prepare_egress", Class::Quota, false);
             life.wait(8);
         }
         life.accept("second");
@@ -362,13 +359,13 @@ fn replacing(spec: Spec) -> Life {
 #[test]
 fn a_rejected_call_does_not_end_a_relay_on_air_at_once() {
     on_both(|spec| {
-        let start: &[&str] = match spec.backend {
-            Backend::CloudRecording { .. } => &["acquire", "start_egress"],
-            Backend::MediaPush { .. } => &["create_converter"],
+        let start: &[&str] = match spec.egress.capabilities.prepare {
+            Some(_) => &["prepare_egress", "start_egress"],
+            None => &["start_egress"],
         };
         let mut life = replacing(spec);
         for refused in ["renew_ingest_key"].iter().chain(start) {
-            if *refused == "start_egress" {
+            if *refused == "start_egress" && life.is_web() {
                 life.answer_acquire("resource-second");
             }
             life.fail(refused, Class::Rejected, false);

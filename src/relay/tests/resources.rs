@@ -6,7 +6,7 @@ use crate::relay::*;
 /// The next call of the egress's lane.
 fn next(life: &mut Life) -> &'static str {
     for _ in 0..100 {
-        for call in ["start_egress", "acquire"] {
+        for call in ["start_egress", "prepare_egress"] {
             if life.waiting(call).is_some() {
                 return call;
             }
@@ -19,7 +19,7 @@ fn next(life: &mut Life) -> &'static str {
 #[test]
 fn a_start_in_doubt_gets_another_resource_after_three_failures() {
     let mut life = Life::starting(web());
-    for expected in ["start_egress", "start_egress", "acquire"] {
+    for expected in ["start_egress", "start_egress", "prepare_egress"] {
         life.fail("start_egress", Class::Timeout, true);
         assert_eq!(next(&mut life), expected);
     }
@@ -41,9 +41,7 @@ fn a_start_in_doubt_is_repeated_on_its_resource_while_stopping_or_if_its_session
     let mut life = Life::starting(spec);
     life.crash(301);
     life.answer_acquire("new");
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "session".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     for _ in 0..5 {
         life.fail("start_egress", Class::Timeout, true);
         assert_eq!(next(&mut life), "start_egress");
@@ -60,7 +58,7 @@ fn the_intent_to_create_or_start_is_journaled_once_however_often_it_is_repeated(
         if life.is_web() {
             life.answer_acquire("early");
         }
-        let call = life.start_call();
+        let call = "start_egress";
         if life.waiting(call).is_none() {
             life.answer_acquire("resource");
         }

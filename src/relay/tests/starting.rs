@@ -6,7 +6,7 @@ use crate::relay::*;
 #[test]
 fn the_ingest_and_the_resource_are_requested_side_by_side_and_the_intent_is_stored_first() {
     let life = Life::begin(web());
-    assert_eq!(life.called, ["create_ingest", "acquire"]);
+    assert_eq!(life.called, ["create_ingest", "prepare_egress"]);
     let kinds: Vec<&str> = life.journal.iter().map(|(_, fact)| fact.into()).collect();
     assert_eq!(kinds, ["requested", "ingest_requested"]);
     assert_eq!(Life::begin(push()).called, ["create_ingest"]);
@@ -18,7 +18,7 @@ fn the_egress_starts_on_its_resource_when_the_ingest_is_ready() {
     let call = life.waiting("start_egress").unwrap();
     let expected = Call::StartEgress {
         attempt: 1,
-        resource_id: "resource".into(),
+        preparation: Some(handle("resource")),
         ingest: "input".into(),
     };
     assert_eq!(*call, expected);
@@ -31,14 +31,19 @@ fn a_resource_acquired_long_before_the_ingest_is_dropped_and_acquired_anew() {
     life.wait(10);
     assert_eq!(
         life.called,
-        ["create_ingest", "acquire"],
+        ["create_ingest", "prepare_egress"],
         "it waits for the ingest"
     );
     life.answer_create();
-    assert_eq!(life.called, ["create_ingest", "acquire", "acquire"]);
+    assert_eq!(
+        life.called,
+        ["create_ingest", "prepare_egress", "prepare_egress"]
+    );
     life.answer_acquire("new");
     let start = life.waiting("start_egress");
-    assert!(matches!(start, Some(Call::StartEgress { resource_id, .. }) if resource_id == "new"));
+    assert!(
+        matches!(start, Some(Call::StartEgress { preparation, .. }) if *preparation == Some(handle("new")))
+    );
 }
 
 #[test]
@@ -67,26 +72,12 @@ fn an_egress_waits_a_limited_time_for_its_predecessor() {
 fn a_start_whose_answer_was_lost_is_settled_by_the_same_start() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
-        let call = life.start_call();
+        let call = "start_egress";
         let first = life.waiting(call).cloned().unwrap();
         life.fail(call, Class::Timeout, true);
         life.wait(5);
         let again = life.waiting(call).cloned().unwrap();
-        match (first, again) {
-            (
-                Call::StartEgress {
-                    resource_id: one,
-                    attempt: 1,
-                    ..
-                },
-                Call::StartEgress {
-                    resource_id: other,
-                    attempt: 1,
-                    ..
-                },
-            ) => assert_eq!(one, other),
-            (first, again) => assert_eq!(first, again),
-        }
+        assert_eq!(first, again);
         life.accept("found");
         assert_eq!(life.phase(), Phase::AwaitingLive);
         assert_eq!(life.relay.durable().egress.as_ref().unwrap().attempt, 1);
@@ -97,14 +88,14 @@ fn a_start_whose_answer_was_lost_is_settled_by_the_same_start() {
 fn a_refused_resource_is_replaced_at_once_and_further_ones_with_growing_waits() {
     let mut life = Life::starting(web());
     let begun = life.now;
-    life.answer("start_egress", Answer::ResourceExpired);
+    life.answer("start_egress", Answer::PreparationExpired);
     life.answer_acquire("second");
     assert_eq!(life.now, begun, "a resource may have been too old");
     let mut waits = Vec::new();
     for _ in 0..6 {
-        life.answer("start_egress", Answer::ResourceExpired);
+        life.answer("start_egress", Answer::PreparationExpired);
         let refused = life.now;
-        while life.waiting("acquire").is_none() {
+        while life.waiting("prepare_egress").is_none() {
             life.wait(1);
         }
         waits.push(life.since(refused).num_seconds());
@@ -135,19 +126,19 @@ fn a_key_whose_ingest_is_gone_is_replaced_at_once_and_further_ones_with_growing_
     }
     assert_eq!(waits, [1, 2, 4, 8, 15, 15]);
     life.answer_create();
-    assert!(life.waiting("create_converter").is_some());
+    assert!(life.waiting("start_egress").is_some());
 }
 
 #[test]
 fn a_start_that_was_certainly_refused_is_repeated_under_the_same_name() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
-        life.fail(life.start_call(), Class::Unavailable, false);
+        life.fail("start_egress", Class::Unavailable, false);
         life.wait(5);
         if life.is_web() {
             assert!(matches!(
-                life.waiting("acquire"),
-                Some(Call::Acquire { attempt: 1 })
+                life.waiting("prepare_egress"),
+                Some(Call::PrepareEgress { attempt: 1 })
             ));
         }
         life.accept("second");
@@ -161,7 +152,7 @@ fn an_egress_that_runs_under_an_unknown_session_is_kept() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_egress", Answer::EgressRunning { sid: None });
+    life.answer("start_egress", Answer::EgressRunning(None));
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.feed = Some(true);
     life.wait(10);
@@ -170,15 +161,13 @@ fn an_egress_that_runs_under_an_unknown_session_is_kept() {
         !life.polls.contains(&"poll_egress"),
         "there is no session to ask for"
     );
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "session".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     assert!(life.polls.contains(&"poll_egress"));
     life.poll();
     life.handle(Event::Stop);
     let stop = life.waiting("stop_egress");
     assert!(
-        matches!(stop, Some(Call::StopEgress(EgressRef::CloudRecording(task))) if task.sid == "session")
+        matches!(stop, Some(Call::StopEgress(egress)) if egress.handle == Some(handle("session")))
     );
 }
 
@@ -187,12 +176,9 @@ fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_closed()
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_egress", Answer::EgressRunning { sid: None });
+    life.answer("start_egress", Answer::EgressRunning(None));
     life.handle(Event::Stop);
-    assert!(matches!(
-        life.cleanup_jobs()[..],
-        [Cleanup::UnknownEgress { .. }]
-    ));
+    assert!(matches!(life.cleanup_jobs()[..], [Cleanup::FindEgress(_)]));
     assert!(
         matches!(
             life.waiting("close_ingest"),
@@ -206,16 +192,16 @@ fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_closed()
 fn a_notification_answers_a_start_whose_answer_was_lost() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
-    let cname = life.relay.durable().spec.tag(1).to_string();
     let other = life.relay.durable().spec.tag(2).to_string();
-    let sid = "another's".to_owned();
-    life.handle(Event::Hint(Hint::EgressChanged { cname: other, sid }));
+    life.handle(Event::Hint(Hint::EgressNamed {
+        tag: other,
+        handle: handle("another's"),
+    }));
     assert_eq!(life.phase(), Phase::Provisioning, "another identity's");
-    let sid = "session".to_owned();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     assert_eq!(life.phase(), Phase::AwaitingLive);
     let egress = life.relay.durable().egress.clone().unwrap();
-    assert_eq!(egress.sid.as_deref(), Some("session"));
+    assert_eq!(egress.handle, Some(handle("session")));
 }
 
 #[test]
@@ -223,13 +209,13 @@ fn after_five_minutes_a_lost_start_is_settled_on_a_new_resource_of_the_same_iden
     let mut life = Life::starting(web());
     life.crash(301);
     assert!(matches!(
-        life.waiting("acquire"),
-        Some(Call::Acquire { attempt: 1 })
+        life.waiting("prepare_egress"),
+        Some(Call::PrepareEgress { attempt: 1 })
     ));
     life.answer_acquire("new");
     let start = life.waiting("start_egress").unwrap();
     assert!(
-        matches!(start, Call::StartEgress { attempt: 1, resource_id, .. } if resource_id == "new")
+        matches!(start, Call::StartEgress { attempt: 1, preparation, .. } if *preparation == Some(handle("new")))
     );
 }
 
@@ -242,12 +228,10 @@ fn an_egress_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
     life.answer_acquire("new");
     life.answer("start_egress", Answer::EgressElsewhere);
     assert_eq!(life.phase(), Phase::AwaitingLive);
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "session".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     life.handle(Event::Stop);
     let stop = life.waiting("stop_egress");
-    let on_it = |r: &EgressRef| matches!(r, EgressRef::CloudRecording(task) if task.resource_id == "resource");
+    let on_it = |egress: &EgressRef| egress.preparations == [handle("resource")];
     assert!(
         matches!(stop, Some(Call::StopEgress(r)) if on_it(r)),
         "{stop:?}"
@@ -291,7 +275,7 @@ fn a_stop_before_anything_exists_cancels_and_leaves_nothing() {
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
         assert!(life.called.contains(&"remove_ingest"));
-        assert!(!life.called.contains(&life.start_call()));
+        assert!(!life.called.contains(&"start_egress"));
     });
 }
 
@@ -307,7 +291,7 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
 
         let mut life = Life::starting(spec);
         life.handle(Event::Stop);
-        life.fail(life.start_call(), Class::Timeout, true);
+        life.fail("start_egress", Class::Timeout, true);
         life.wait(5);
         life.accept("found");
         assert!(
@@ -326,12 +310,10 @@ fn a_session_that_may_be_an_earlier_starts_leaves_a_second_cleanup_job() {
     life.crash(301);
     life.answer_acquire("new");
     life.fail("start_egress", Class::Timeout, true);
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "of the first start".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("of the first start"));
     life.wait(5);
     // The second start was carried out as well, in a session that no notification names.
-    life.answer("start_egress", Answer::EgressRunning { sid: None });
+    life.answer("start_egress", Answer::EgressRunning(None));
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.handle(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
@@ -339,7 +321,7 @@ fn a_session_that_may_be_an_earlier_starts_leaves_a_second_cleanup_job() {
     assert!(
         matches!(
             cleanup_jobs[..],
-            [Cleanup::StopEgress { .. }, Cleanup::UnknownEgress { .. }]
+            [Cleanup::StopEgress(_), Cleanup::FindEgress(_)]
         ),
         "{cleanup_jobs:?}"
     );
@@ -353,16 +335,14 @@ fn a_session_in_the_answer_to_the_start_is_no_guess() {
     life.crash(301);
     life.answer_acquire("new");
     life.fail("start_egress", Class::Timeout, true);
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "of the first start".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("of the first start"));
     life.wait(5);
     life.accept("session");
     life.handle(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
     let cleanup_jobs = life.cleanup_jobs();
     assert!(
-        matches!(&cleanup_jobs[..], [Cleanup::StopEgress { sid, .. }] if sid == "session"),
+        matches!(&cleanup_jobs[..], [Cleanup::StopEgress(egress)] if egress.handle == Some(handle("session"))),
         "{cleanup_jobs:?}"
     );
 }
@@ -375,9 +355,7 @@ fn the_cleanup_job_of_a_session_whose_resource_is_in_doubt_names_every_possible_
     life.crash(301);
     life.answer_acquire("new");
     life.fail("start_egress", Class::Timeout, true);
-    let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "session".into();
-    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(life.named("session"));
     assert_eq!(
         life.phase(),
         Phase::Provisioning,
@@ -395,19 +373,16 @@ fn the_cleanup_job_of_a_session_whose_resource_is_in_doubt_names_every_possible_
     }
     let cleanup_jobs = life.cleanup_jobs();
     let [
-        Cleanup::StopEgress {
-            resource_id,
-            other_resources,
-            ..
-        },
-        // The session may be that of the start on the previous resource, which has ended.
-        Cleanup::UnknownEgress { .. },
+        Cleanup::StopEgress(egress),
+        // The handle may be that of the start on the previous preparation, which has ended.
+        Cleanup::FindEgress(unnamed),
     ] = &cleanup_jobs[..]
     else {
         panic!("{cleanup_jobs:?}");
     };
+    let every = [handle("new"), handle("resource")];
     assert_eq!(
-        (&**resource_id, &other_resources[..]),
-        ("new", &["resource".to_owned()][..])
+        (&egress.preparations[..], &unnamed.preparations[..]),
+        (&every[..], &every[..])
     );
 }

@@ -42,7 +42,7 @@ impl Model {
             relay_id: relay_id.into(),
             channel_id,
             kind: cleanup.kind().into(),
-            target: cleanup.target().to_owned(),
+            target: cleanup.target().into_owned(),
             data: JsonText::of(cleanup),
             created_at: at,
             next_attempt_at: at,

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SimpleExpr;
 use strum::IntoEnumIterator as _;
 
-use crate::relay::{Backend, BackendKind, Durable, OutcomeCode, Phase, RelayStatus};
+use crate::relay::{Durable, EgressRef, OutcomeCode, Phase, RelayStatus};
 use crate::store::{Id, JsonText, Named};
 
 /// The version of the state's format that is written.
@@ -22,17 +22,14 @@ pub struct Model {
     pub seller_uid: i64,
     pub phase: Named<Phase>,
     pub relay_status: Named<RelayStatus>,
-    pub backend: Named<BackendKind>,
-    pub region: Option<String>,
+    /// The egress's backend.
+    pub backend: String,
     pub platform: String,
     pub ingest_id: Option<String>,
-    pub agora_resource_id: Option<String>,
-    /// The egress's `cname`: the resource tag.
-    pub agora_recording_cname: Option<String>,
-    /// The egress's uid.
-    pub agora_recording_uid: Option<i64>,
-    pub agora_sid: Option<String>,
-    pub agora_converter_id: Option<String>,
+    /// The text of the egress's handle.
+    pub egress_id: Option<String>,
+    /// See [`Model::egress_ref`].
+    pub egress: Option<JsonText>,
     /// From `stopping` on.
     pub outcome: Option<Named<OutcomeCode>>,
     /// When the start was accepted.
@@ -82,14 +79,7 @@ impl Model {
     #[must_use]
     pub fn of(durable: &Durable, epoch: i64, revision: i64) -> Self {
         let spec = &durable.spec;
-        let egress = durable.egress.as_ref();
-        let (region, cname) = match &spec.backend {
-            Backend::CloudRecording { .. } => {
-                let cname = egress.map(|egress| spec.tag(egress.attempt).to_string());
-                (None, cname)
-            }
-            Backend::MediaPush { region } => (Some(region.clone()), None),
-        };
+        let egress = durable.egress_ref();
         Self {
             id: spec.relay_id.into(),
             channel_id: spec.channel_id,
@@ -97,17 +87,14 @@ impl Model {
             seller_uid: spec.seller_uid.into(),
             phase: durable.phase.into(),
             relay_status: durable.relay_status().into(),
-            backend: BackendKind::from(&spec.backend).into(),
-            region,
+            backend: spec.egress.backend.name.to_string(),
             platform: spec.platform.to_string(),
             ingest_id: durable.ingest.id.clone(),
-            agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
-            agora_recording_cname: cname,
-            agora_recording_uid: egress
-                .and_then(|egress| durable.egress_uid(egress.attempt))
-                .map(i64::from),
-            agora_sid: egress.and_then(|egress| egress.sid.clone()),
-            agora_converter_id: egress.and_then(|egress| egress.converter_id.clone()),
+            egress_id: egress
+                .as_ref()
+                .and_then(|egress| egress.handle.as_ref())
+                .map(ToString::to_string),
+            egress: egress.as_ref().map(JsonText::of),
             outcome: durable.outcome.as_ref().map(|outcome| outcome.code.into()),
             requested_at: spec.requested_at,
             started_at: durable.started_at,
@@ -137,6 +124,12 @@ impl Model {
         self.state
             .read()
             .map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// The last egress, readable without the state.
+    #[must_use]
+    pub fn egress_ref(&self) -> Option<EgressRef> {
+        self.egress.as_ref()?.read().ok()
     }
 
     /// Whether it holds its channel's slot.

@@ -79,7 +79,7 @@ impl Store {
             Subject::Ingest(id) => owners.filter(C::IngestId.eq(id)),
             // Stored as the vendor wrote it.
             Subject::Egress(id) => {
-                owners.filter(C::AgoraConverterId.is_in([id.clone(), id.to_ascii_uppercase()]))
+                owners.filter(C::EgressId.is_in([id.clone(), id.to_ascii_uppercase()]))
             }
             Subject::Seller { channel_name, uid } => owners
                 .filter(C::ChannelName.eq(channel_name))

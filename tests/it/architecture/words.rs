@@ -14,7 +14,7 @@ const REPLACED: [(&str, &[&str]); 14] = [
             "vendors/agora/",
             "telemetry/metrics.rs",
             "config/",
-            "actors/calls",
+            "egresses/cloud_recording",
         ],
     ),
     ("recorders", &["config/"]),

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use relaykeeper::relay::{Durable, Egress, EgressStage, IngestStage, Outcome, OutcomeCode, Phase};
+use relaykeeper::relay::{
+    Durable, Egress, EgressHandle, EgressStage, IngestStage, Outcome, OutcomeCode, Phase,
+};
 use relaykeeper::store::{LedgerRow, Store};
 use uuid::Uuid;
 
@@ -72,12 +74,13 @@ pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
         relay.egress = Some(Egress {
             attempt: 1,
             stage: EgressStage::Running,
-            resource_id: None,
-            acquired_at: None,
-            earlier_resources: Vec::new(),
-            sid: None,
-            sid_is_guess: false,
-            converter_id: Some(format!("{number:032x}")),
+            preparation: None,
+            earlier_preparations: Vec::new(),
+            handle: Some(EgressHandle::of_id(
+                "converter_id",
+                format!("{number:032x}"),
+            )),
+            handle_is_guess: false,
             accepted_at: Some(since),
         });
         relay

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::gate::Gate;
 use super::matrix::{Case, Life, Use, Wrong, usage};
 use crate::support::database::TestDatabase;
-use crate::support::service::{Service, nothing_is_left, options, settings, show};
+use crate::support::service::{Service, UNLISTED, nothing_is_left, options, settings, show};
 
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -208,12 +208,12 @@ impl World {
             // These jobs wait: for the time limit of an egress without a sid, for the check after a 404, for the search for
             // objects and for late recordings.
             let cleanup_jobs = raw
-                .texts(
+                .texts(&format!(
                     "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs \
                      WHERE kind != 'find_recordings' \
-                     AND NOT (attempts = 0 AND next_attempt_at > created_at) AND kind != 'unknown_egress' \
+                     AND NOT (attempts = 0 AND next_attempt_at > created_at) AND data NOT LIKE '{UNLISTED}' \
                      AND COALESCE(last_error, '') NOT LIKE '%looked for again%'",
-                )
+                ))
                 .await;
             if cleanup_jobs.is_empty() && nothing_is_left(&self.vendors) {
                 return;

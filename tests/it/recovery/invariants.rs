@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::life::was_lost;
 use crate::support::database::Raw;
-use crate::support::service::AFTER_A_LOST_ANSWER;
+use crate::support::service::{AFTER_A_LOST_ANSWER, UNLISTED};
 
 /// No ingest, egress or cleanup job is left, except an egress without a known session: it publishes nowhere, and keeps its cleanup job
 /// until a notification names it or its time limit passes.
@@ -20,13 +20,15 @@ pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<
         return Err(format!("ingests {inputs:?}"));
     }
     let cleanup_jobs = raw
-        .texts("SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs WHERE kind <> 'unknown_egress'")
+        .texts(&format!("SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs WHERE data NOT LIKE '{UNLISTED}'"))
         .await;
     if !cleanup_jobs.is_empty() {
         return Err(format!("cleanup jobs {cleanup_jobs:?}"));
     }
     let unknown = raw
-        .texts("SELECT target FROM cleanup_jobs WHERE kind = 'unknown_egress'")
+        .texts(&format!(
+            "SELECT target FROM cleanup_jobs WHERE data LIKE '{UNLISTED}'"
+        ))
         .await;
     for egress in state.egresses.iter().filter(|one| one.is_alive()) {
         if egress.publishing || !unknown.contains(&Some(egress.name.clone())) {

@@ -214,7 +214,7 @@ impl Stage {
             let an_hour_later = "'2020-01-01T01:00:00+00:00'";
             raw.execute(&format!(
                 "UPDATE cleanup_jobs SET created_at = {long_ago}, next_attempt_at = {an_hour_later} \
-                 WHERE kind IN ('stop_egress', 'delete_converter', 'find_converter') AND created_at > {long_ago}"
+                 WHERE kind IN ('stop_egress', 'find_egress') AND created_at > {long_ago}"
             ))
             .await;
             let Err(left) = invariants::nothing_is_left(&self.vendors.state(), raw).await else {

@@ -28,10 +28,9 @@ fn read(reached: &str) -> (CrashPoint, u32) {
 /// A live input is searched for in the list only hours later; an egress is updated only if its push hangs.
 fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
     let mut never = vec![CrashOperation::FindIngest, CrashOperation::UpdateEgress];
-    never.extend(match backend {
-        AgoraBackend::CloudRecording => vec![CrashOperation::CreateConverter],
-        AgoraBackend::MediaPush => vec![CrashOperation::Acquire, CrashOperation::StartEgress],
-    });
+    if backend == AgoraBackend::MediaPush {
+        never.push(CrashOperation::PrepareEgress);
+    }
     never
 }
 

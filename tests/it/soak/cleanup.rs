@@ -5,6 +5,9 @@ use relaykeeper::sandbox::WorldSnapshot;
 use relaykeeper::store::{CleanupJobRow, Store, StoreError};
 use serde::Serialize;
 
+/// Such a job waits for a notification or for the time limit.
+const UNLISTED: &str = r#"{"backend":"cloud_recording","kind":"find_egress""#;
+
 /// More jobs than a run leaves.
 const ALL: u64 = 100_000;
 
@@ -39,8 +42,10 @@ impl Cleanup {
         };
         match kind {
             "find_recordings" => self.late_recordings += 1,
-            "unknown_egress" => self.unknown_sessions.push(target.to_owned()),
-            "stop_egress" | "delete_converter" | "find_converter" if !exists(target) => {
+            "find_egress" if row.data.to_string().starts_with(UNLISTED) => {
+                self.unknown_sessions.push(target.to_owned())
+            }
+            "stop_egress" | "find_egress" if !exists(target) => {
                 self.second_polls += 1;
             }
             _ => self.open.push(format!("{kind} {target}")),

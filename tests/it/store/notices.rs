@@ -14,7 +14,7 @@ async fn the_owners_of_unfinished_relays_are_found_by_each_subject(database: Tes
     for channel_id in 1..=3 {
         let relay = StoredRelay {
             ingest_id: Some(format!("ingest{channel_id}")),
-            agora_converter_id: Some(["ab1", "AB2", "ab3"][ids.len()].into()),
+            egress_id: Some(["ab1", "AB2", "ab3"][ids.len()].into()),
             channel_name: "show".into(),
             seller_uid: 12345,
             ..row(channel_id)
@@ -36,8 +36,8 @@ async fn the_owners_of_unfinished_relays_are_found_by_each_subject(database: Tes
         assert_eq!(owners(Subject::Tag(tag(ids[index]))).await, expected);
         let ingest = Subject::Ingest(format!("ingest{number}"));
         assert_eq!(owners(ingest).await, expected);
-        let converter = Subject::Egress(format!("ab{number}"));
-        assert_eq!(owners(converter).await, expected);
+        let egress = Subject::Egress(format!("ab{number}"));
+        assert_eq!(owners(egress).await, expected);
     }
     let seller = |channel_name: &str, uid| Subject::Seller {
         channel_name: channel_name.to_owned(),

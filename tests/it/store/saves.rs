@@ -21,13 +21,9 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     let mut relay = made(&store, row(9_007_199_254_740_991), epoch).await;
     relay.phase = "ended".into();
     relay.relay_status = "stopped".into();
-    relay.region = Some("eu".into());
     relay.ingest_id = Some("input".into());
-    relay.agora_resource_id = Some("resource".into());
-    relay.agora_recording_cname = Some("mark".into());
-    relay.agora_recording_uid = Some(900_000_001);
-    relay.agora_sid = Some("sid".into());
-    relay.agora_converter_id = Some("converter".into());
+    relay.egress_id = Some("converter".into());
+    relay.egress = Some(json!({ "tag": "tag", "handle": { "id": 1 } }).into());
     relay.outcome = Some("seller_left".into());
     relay.started_at = Some(at(1));
     relay.live_at = Some(at(2));
@@ -242,7 +238,7 @@ async fn a_broken_connection_fails_the_batch_and_the_next_one_succeeds(database:
     // Another client locks what the last save of the batch needs: the others have run when the connection breaks.
     let raw = database.raw().await;
     raw.execute("BEGIN").await;
-    raw.execute("UPDATE relays SET region = 'eu' WHERE channel_id = 19")
+    raw.execute("UPDATE relays SET ingest_id = 'eu' WHERE channel_id = 19")
         .await;
     let saves = join_all(
         rows.iter()

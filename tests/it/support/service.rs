@@ -1,11 +1,12 @@
 //! The service in this process, on simulated vendors, over real HTTP.
 
 use std::net::TcpListener;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, LogFormat, Settings};
+use relaykeeper::egresses::EgressBackend;
 use relaykeeper::platforms::Platforms;
 use relaykeeper::sandbox::{
     CallRecord, EgressSnapshot, Options, SimulatedVendors, VendorCall, WebhookUrls,
@@ -27,6 +28,9 @@ pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBack
 /// Violations that the search for a lost answer causes: 409 finds a converter by its name, a repeated start on its resource finds
 /// a task, and 400/53 finds one on an older resource (`ARCHITECTURE.md`, decision 3).
 pub const AFTER_A_LOST_ANSWER: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+
+/// The data of a cleanup job for an egress that no list shows: it waits for a notification or for the time limit.
+pub const UNLISTED: &str = r#"{"backend":"cloud_recording","kind":"find_egress"%"#;
 
 /// Vendors at 20 times the wall clock, except for durations in requests.
 pub fn options() -> Options {
@@ -140,14 +144,29 @@ impl Service {
         service
     }
 
+    /// With a backend of the test for new relays.
+    pub async fn start_with_egress(settings: Settings, egress: Arc<dyn EgressBackend>) -> Self {
+        let service = Self::build(settings, |platforms| platforms, Some(egress));
+        service.wait_until_ready().await;
+        service
+    }
+
     pub fn start_unready(settings: Settings) -> Self {
         Self::start_unready_with(settings, |platforms| platforms)
     }
 
     /// With further platforms than those of the settings.
     pub fn start_unready_with(
+        settings: Settings,
+        further: impl FnOnce(Platforms) -> Platforms + Send + 'static,
+    ) -> Self {
+        Self::build(settings, further, None)
+    }
+
+    fn build(
         mut settings: Settings,
         further: impl FnOnce(Platforms) -> Platforms + Send + 'static,
+        egress: Option<Arc<dyn EgressBackend>>,
     ) -> Self {
         // Fails for the second service in this process.
         let _ = telemetry::init(LogFormat::Pretty);
@@ -159,7 +178,7 @@ impl Service {
         let (started, is_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             application::run(async move {
-                let application = Application::with_platforms(listener, settings, further)
+                let application = Application::with_ports(listener, settings, further, egress)
                     .await
                     .expect("it builds");
                 started.send(()).expect("the test waits");

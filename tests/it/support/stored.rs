@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::platforms::cloudflare;
-use relaykeeper::relay::{Backend, Durable, Namespace, Phase, PlatformName, Prices, Spec, Timing};
+use relaykeeper::relay::{
+    Backend, Durable, EgressCapabilities, EgressSpec, Namespace, Phase, PlatformName, Prices, Spec,
+    Timing,
+};
 use relaykeeper::store::{
     Created, JournalEntry, NewRelay, Projection, Save, Saved, Store, StoredRelay,
 };
@@ -34,8 +37,13 @@ pub fn requested(
         keep_ingest: false,
         platform: PlatformName::new("cloudflare"),
         capabilities: cloudflare::capabilities(),
-        backend: Backend::MediaPush {
-            region: "na".into(),
+        egress: EgressSpec {
+            backend: Backend::new("media_push", &json!({"region": "na"})),
+            capabilities: EgressCapabilities {
+                prepare: None,
+                updates: false,
+                max_hours: None,
+            },
         },
         timing: Timing {
             poll_interval: hour,

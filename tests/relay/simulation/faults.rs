@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::relay::{Backend, Class, Namespace, PlatformName, Prices, Spec, Timing};
+use relaykeeper::relay::{Class, EgressSpec, Namespace, PlatformName, Prices, Spec, Timing};
 use uuid::Uuid;
 
 use super::dice::Dice;
 use super::queue::Fate;
 use super::vendors::{Ms, VendorFaults};
+use crate::egresses;
 use crate::platforms::Platform;
 
 pub const START: Ms = 1_700_000_000_000;
@@ -29,20 +30,12 @@ pub fn clock(ms: i64) -> DateTime<Utc> {
 
 pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
     let secs = Duration::from_secs;
-    let web = dice.chance(500);
-    let backend = if web {
-        Backend::CloudRecording {
-            recording_uid_base: 900_000_000,
-            page_url: String::new(),
-            max_recording_hours: 1,
-            ready_at_first_frame: true,
-        }
-    } else {
-        Backend::MediaPush {
-            region: "na".into(),
-        }
-    };
+    let egress = egress(dice);
     let requested_at = clock(i64::try_from(START).unwrap());
+    let query_interval = secs(match egress.capabilities.prepare {
+        Some(_) => 120,
+        None => 15,
+    });
     Spec {
         relay_id: Uuid::from_u128(u128::from(dice.draw())),
         namespace: Namespace {
@@ -57,7 +50,7 @@ pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
         keep_ingest: dice.chance(200),
         platform: PlatformName::new("platform"),
         capabilities: platform.capabilities.clone(),
-        backend,
+        egress,
         timing: Timing {
             poll_interval: secs(5),
             provisioning_timeout: secs(120),
@@ -68,7 +61,7 @@ pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
             max_duration: secs(dice.between(60, 600)),
             recording_timeout: secs(dice.one_of(&[60, 600])),
             recordings_interval: secs(20),
-            query_interval: secs(if web { 120 } else { 15 }),
+            query_interval,
             not_found_backoff: [5, 10, 15, 30, 60].into_iter().map(secs).collect(),
         },
         prices: Prices {
@@ -80,6 +73,30 @@ pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
             .chance(150)
             .then(|| requested_at + Duration::from_secs(10)),
     }
+}
+
+/// A backend of today, or one with any capabilities.
+fn egress(dice: &mut Dice) -> EgressSpec {
+    let mut egress = if dice.chance(500) {
+        egresses::two_steps()
+    } else {
+        egresses::by_name()
+    };
+    if dice.chance(300) {
+        let capabilities = &mut egress.capabilities;
+        capabilities.updates = dice.chance(500);
+        match capabilities.prepare {
+            // Its limit ends an egress that no notification names.
+            Some(_) => capabilities.max_hours = Some(dice.one_of(&[1, 2])),
+            None => capabilities.max_hours = dice.chance(500).then_some(1),
+        }
+        if let Some(prepare) = &mut capabilities.prepare {
+            prepare.fresh = Duration::from_millis(dice.one_of(&[800, 1_500, 60_000]));
+            prepare.life = Duration::from_secs(dice.one_of(&[60, 270]));
+            prepare.starts = dice.one_of(&[1, 3, 10]);
+        }
+    }
+    egress
 }
 
 /// When the seller joins, leaves, joins …
@@ -156,9 +173,8 @@ pub fn failing_call(dice: &mut Dice) -> Option<(&'static str, Fate)> {
     let kinds = [
         "create_ingest",
         "find_ingest",
-        "acquire",
+        "prepare_egress",
         "start_egress",
-        "create_converter",
         "renew_ingest_key",
         "stop_egress",
         "close_ingest",

@@ -58,15 +58,11 @@ impl Mutant {
                 Self::StartWithoutPolling,
                 Call::StartEgress {
                     attempt,
-                    resource_id,
+                    preparation,
                     ingest,
-                    ..
                 },
-            ) if again => Some(vendors.start(*attempt, resource_id, ingest, key, "x", now)),
-            (Self::StartWithoutPolling, Call::CreateConverter { attempt, ingest }) if again => {
-                Some(Ok(Answer::ConverterRunning {
-                    converter_id: vendors.run(*attempt, None, ingest, key, "x", now),
-                }))
+            ) if again => {
+                Some(vendors.start(*attempt, preparation.as_ref(), ingest, key, "x", now))
             }
             (Self::CreateBlindly, Call::CreateIngest { attempt }) if again => {
                 Some(vendors.create_input(*attempt, "x", now))

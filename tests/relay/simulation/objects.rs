@@ -36,16 +36,15 @@ pub struct Recorded {
 
 #[derive(Debug)]
 pub struct Task {
-    /// The label: our tag. With the uid, its identity.
-    pub cname: String,
-    /// The session, or the converter's id.
-    pub sid: String,
-    pub resource: Option<usize>,
+    /// Our tag: its identity.
+    pub tag: String,
+    pub id: String,
+    pub preparation: Option<usize>,
     pub input: usize,
     pub key: u32,
     pub attempt: u32,
     pub publishes_from: Ms,
-    /// Agora moves it: 404 between these times.
+    /// Its backend moves it: 404 between these times.
     pub moves: Option<(Ms, Ms)>,
     /// When it ends by itself.
     pub ends: Ms,
@@ -86,7 +85,7 @@ impl Task {
             .is_some_and(|(from, to)| (from..to).contains(&now))
     }
 
-    /// Whether it could publish into this input, now or after Agora moved it.
+    /// Whether it could publish into this input, now or after it was moved.
     pub fn may_publish(&self, input: &Input, now: Ms) -> bool {
         self.alive(now) && self.key == input.key && input.enabled && !input.deleted
     }

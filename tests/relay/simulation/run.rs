@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Action, Announcement, Answer, Backend, Call, Class, Cleanup, CleanupJob, CloudTask,
-    CreateRepeat, Durable, EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome,
+    Action, Announcement, Answer, Call, Class, Cleanup, CleanupJob, CreateRepeat, Durable,
+    EgressHandle, EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome,
     OutcomeCode, PageReport, Phase, Recording, RecordingState, RecordingsKept, Relay, Spec, Step,
 };
 
@@ -34,7 +34,7 @@ pub struct Report {
     pub cleanup_jobs: u32,
     pub faults: u32,
     pub events: u32,
-    pub unknown_egress: bool,
+    pub unnamed_egress: bool,
     pub interrupted: bool,
     pub gave_up_recordings: bool,
     /// Its ingest was found by its tag.
@@ -60,7 +60,8 @@ pub struct OpenCleanupJob {
     due: Ms,
     tries: u32,
     misses: u32,
-    sid: Option<String>,
+    /// From a notification.
+    handle: Option<EgressHandle>,
 }
 
 /// Readings of an egress, as the process got them.
@@ -223,7 +224,7 @@ impl Run {
         let (seed, draw) = (self.seed, self.rates);
         let what = format!(
             "seed {seed} {:?} {:?} {draw:?}",
-            self.spec.backend, self.spec.capabilities
+            self.spec.egress, self.spec.capabilities
         );
         self.note(|| what);
         let (relay, step) = Relay::request(spec, 1).map_err(|e| e.to_string())?;
@@ -310,7 +311,7 @@ impl Run {
                 }
             }
         }
-        if self.rates.page && matches!(self.spec.backend, Backend::CloudRecording { .. }) {
+        if self.rates.page && self.spec.egress.capabilities.prepare.is_some() {
             let known = usize::try_from(self.page_seq >> 32).unwrap();
             for task in known..self.vendors.tasks.len() {
                 self.page_seq += 1 << 32;

@@ -3,20 +3,21 @@
 mod platform;
 
 use relaykeeper::relay::{
-    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, Hint, Spec,
+    Answer, Call, Class, EgressHandle, EgressReading, EgressRef, Failure, Hint, Spec,
 };
 
 use super::dice::Dice;
 pub use super::objects::{Input, Ms, News, Task, VendorFaults};
+use crate::egresses::{handle, id};
 use crate::platforms::Quirks;
 
-/// A resource can be started on for 5 minutes (`agora.md §2.3`).
-const RESOURCE_LIFE: Ms = 300_000;
+/// How much longer than its backend promises a preparation lives.
+const PREPARATION_MARGIN: Ms = 30_000;
 /// An empty channel ends a converter (`idleTimeout`, `agora.md §4.8`).
 const IDLE: Ms = 240_000;
 
 #[derive(Debug)]
-struct Resource {
+struct Preparation {
     attempt: u32,
     at: Ms,
     task: Option<usize>,
@@ -30,7 +31,7 @@ pub struct Vendors {
     pub dice: Dice,
     pub inputs: Vec<Input>,
     pub tasks: Vec<Task>,
-    resources: Vec<Resource>,
+    preparations: Vec<Preparation>,
     /// When the seller joined, left, joined …
     pub seller: Vec<Ms>,
     pub news: Vec<News>,
@@ -64,7 +65,7 @@ impl Vendors {
             dice,
             inputs: Vec::new(),
             tasks: Vec::new(),
-            resources: Vec::new(),
+            preparations: Vec::new(),
             seller,
             news: Vec::new(),
             numbers: 0,
@@ -106,8 +107,10 @@ impl Vendors {
         self.numbers
     }
 
-    fn web(&self) -> bool {
-        matches!(self.spec.backend, Backend::CloudRecording { .. })
+    /// Such a backend also reports an exit, names its egresses in notifications, and never ends one because the channel
+    /// is empty.
+    fn prepares(&self) -> bool {
+        self.spec.egress.capabilities.prepare.is_some()
     }
 
     /// `key` is the ingest's key as the caller knows it.
@@ -115,40 +118,28 @@ impl Vendors {
         let answer = match call {
             Call::CreateIngest { attempt } => self.create_input(*attempt, "", now),
             Call::FindIngest { attempt } => Ok(self.find(*attempt, now)),
-            Call::Acquire { attempt } => {
-                self.resources.push(Resource {
+            Call::PrepareEgress { attempt } => {
+                assert!(self.prepares(), "nothing is to be prepared");
+                self.preparations.push(Preparation {
                     attempt: *attempt,
                     at: now,
                     task: None,
                 });
-                Ok(Answer::Acquired {
-                    resource_id: (self.resources.len() - 1).to_string(),
-                })
+                let number = self.preparations.len() - 1;
+                Ok(Answer::EgressPrepared(handle(number.to_string())))
             }
             Call::StartEgress {
                 attempt,
-                resource_id,
+                preparation,
                 ingest,
-                ..
-            } => self.start(*attempt, resource_id, ingest, key, "", now),
-            Call::CreateConverter { attempt, ingest } => {
-                let cname = self.spec.tag(*attempt).to_string();
-                let running = self
-                    .tasks
-                    .iter()
-                    .find(|t| t.alive(now) && t.cname == cname)
-                    .map(|t| t.sid.clone());
-                let converter_id = match running {
-                    Some(id) => id,
-                    None => self.run(*attempt, None, ingest, key, "", now),
-                };
-                Ok(Answer::ConverterRunning { converter_id })
-            }
+            } => self.start(*attempt, preparation.as_ref(), ingest, key, "", now),
             Call::RenewIngestKey { ingest } => Ok(self.renew_key(ingest)),
             Call::CloseIngest { ingest, .. } => Ok(self.close(ingest)),
             Call::RemoveIngest { ingest } => Ok(self.remove(ingest, now)),
             Call::StopEgress(egress) => Ok(self.stop(egress, now)),
             Call::UpdateEgress { egress, .. } => {
+                let updates = self.spec.egress.capabilities.updates;
+                assert!(updates, "the backend cannot update");
                 let mends = self.dice.chance(700);
                 Ok(match self.task(egress) {
                     Some(at) if self.tasks[at].alive(now) && !self.tasks[at].hidden(now) => {
@@ -194,68 +185,73 @@ impl Vendors {
     pub fn start(
         &mut self,
         attempt: u32,
-        resource_id: &str,
+        preparation: Option<&EgressHandle>,
         ingest: &str,
         key: u32,
         other: &str,
         now: Ms,
     ) -> Result<Answer, Failure> {
-        let at: usize = resource_id.parse().unwrap();
-        let resource = &self.resources[at];
-        assert_eq!(resource.attempt, attempt, "a resource of another identity");
-        if let Some(task) = resource.task.filter(|_| other.is_empty()) {
+        let tag = format!("{}{other}", self.spec.tag(attempt));
+        let mut alive = self.tasks.iter().filter(|task| task.alive(now));
+        let running = alive.find(|task| task.tag == tag);
+        let Some(prepare) = &self.spec.egress.capabilities.prepare else {
+            assert_eq!(preparation, None, "nothing is to be prepared");
+            let id = match running {
+                Some(task) => task.id.clone(),
+                None => self.run(attempt, None, ingest, key, other, now),
+            };
+            return Ok(Answer::EgressRunning(Some(handle(id))));
+        };
+        let life = u64::try_from(prepare.life.as_millis()).unwrap() + PREPARATION_MARGIN;
+        let at: usize = id(preparation.unwrap()).parse().unwrap();
+        let preparation = &self.preparations[at];
+        assert_eq!(
+            preparation.attempt, attempt,
+            "a preparation of another identity"
+        );
+        if let Some(task) = preparation.task.filter(|_| other.is_empty()) {
             return if self.tasks[task].alive(now) {
-                let sid = Some(self.tasks[task].sid.clone()).filter(|_| self.dice.chance(500));
-                Ok(Answer::EgressRunning { sid })
+                let id = Some(self.tasks[task].id.clone()).filter(|_| self.dice.chance(500));
+                Ok(Answer::EgressRunning(id.map(handle)))
             } else {
-                Err(failure(Class::Rejected, "the resource was used"))
+                Err(failure(Class::Rejected, "the preparation was used"))
             };
         }
-        if now - resource.at > RESOURCE_LIFE {
-            return Ok(Answer::ResourceExpired);
+        if now - preparation.at > life {
+            return Ok(Answer::PreparationExpired);
         }
-        let cname = format!("{}{other}", self.spec.tag(attempt));
-        if self
-            .tasks
-            .iter()
-            .any(|task| task.alive(now) && task.cname == cname)
-        {
+        if running.is_some() {
             return Ok(Answer::EgressElsewhere);
         }
-        let sid = self.run(attempt, Some(at), ingest, key, other, now);
-        self.resources[at].task = Some(self.tasks.len() - 1);
-        Ok(Answer::EgressRunning { sid: Some(sid) })
+        let id = self.run(attempt, Some(at), ingest, key, other, now);
+        self.preparations[at].task = Some(self.tasks.len() - 1);
+        Ok(Answer::EgressRunning(Some(handle(id))))
     }
 
     pub fn run(
         &mut self,
         attempt: u32,
-        resource: Option<usize>,
+        preparation: Option<usize>,
         ingest: &str,
         key: u32,
         other: &str,
         now: Ms,
     ) -> String {
         let number = self.number();
-        let sid = format!("s{number}");
+        let id = format!("s{number}");
         let input = self
             .inputs
             .iter()
             .position(|input| input.id == ingest)
             .unwrap();
-        let limit = match &self.spec.backend {
-            Backend::CloudRecording {
-                max_recording_hours,
-                ..
-            } => u64::from(*max_recording_hours) * 3_600_000,
-            Backend::MediaPush { .. } => u64::MAX / 2,
-        };
+        let max_hours = self.spec.egress.capabilities.max_hours;
+        let limit = max_hours.map_or(u64::MAX / 2, |hours| u64::from(hours) * 3_600_000);
         let dice = &mut self.dice;
         let vendor_faults = self.vendor_faults;
         let mut task = Task {
-            cname: format!("{}{other}", self.spec.tag(attempt)),
-            sid: sid.clone(),
-            resource,
+            tag: format!("{}{other}", self.spec.tag(attempt)),
+            id: id.clone(),
+            preparation,
             input,
             key,
             attempt,
@@ -288,46 +284,40 @@ impl Vendors {
             .chain(task.moves.into_iter().flat_map(|(from, to)| [from, to]))
             .chain((limit > task.ends - now).then_some(task.ends));
         self.news.extend(edges.map(News::Edge));
-        let started = self.changed(&task.cname, &sid);
+        let started = self.changed(&task.tag, &id);
         self.news.push(News::At(task.publishes_from, started));
-        if !self.web() {
+        if !self.prepares() {
             self.news.push(News::Edge(now + IDLE));
         }
         self.tasks.push(task);
-        sid
+        id
     }
 
-    fn changed(&self, cname: &str, sid: &str) -> Hint {
-        if self.web() {
-            Hint::EgressChanged {
-                cname: cname.into(),
-                sid: sid.into(),
+    fn changed(&self, tag: &str, id: &str) -> Hint {
+        if self.prepares() {
+            Hint::EgressNamed {
+                tag: tag.into(),
+                handle: handle(id),
             }
         } else {
-            Hint::ConverterChanged
+            Hint::EgressChanged
         }
     }
 
-    /// The task that a caller means: a session belongs to its resource (`agora.md §7.1`, 1003).
+    /// The task that a caller means: a handle belongs to its preparation (`agora.md §7.1`, 1003).
     pub fn task(&self, egress: &EgressRef) -> Option<usize> {
-        match egress {
-            EgressRef::CloudRecording(asked) => {
-                let resource = asked.resource_id.parse().ok();
-                self.tasks
-                    .iter()
-                    .position(|task| task.sid == asked.sid && task.resource == resource)
-            }
-            EgressRef::MediaPush { converter_id, .. } => {
-                self.tasks.iter().position(|task| task.sid == *converter_id)
-            }
-        }
+        let named = id(egress.handle.as_ref()?);
+        let preparation = egress.preparations.first();
+        let preparation = preparation.map(|known| id(known).parse().unwrap());
+        let is_meant = |task: &Task| task.id == named && task.preparation == preparation;
+        self.tasks.iter().position(is_meant)
     }
 
     pub fn stop(&mut self, egress: &EgressRef, now: Ms) -> Answer {
         let Some(at) = self.task(egress) else {
             return Answer::NotFound;
         };
-        let over = self.web() && self.dice.chance(500);
+        let over = self.prepares() && self.dice.chance(500);
         let task = &mut self.tasks[at];
         if !task.alive(now) {
             return if over {
@@ -350,7 +340,7 @@ impl Vendors {
         let task = &self.tasks[at];
         let past = |at: Option<Ms>| at.is_some_and(|at| at <= now);
         if !task.alive(now) {
-            let reported = task.exit_is_reported && self.web() && now < task.ends + 60_000;
+            let reported = task.exit_is_reported && self.prepares() && now < task.ends + 60_000;
             return if reported {
                 EgressReading::Exited
             } else {
@@ -372,7 +362,7 @@ impl Vendors {
 
     /// Applies what time and the last call changed.
     pub fn refresh(&mut self, now: Ms) {
-        if !self.web() {
+        if !self.prepares() {
             let away = self.seller_away_since(now);
             for task in &mut self.tasks {
                 let idle = away.map(|at| at.max(task.publishes_from) + IDLE);

@@ -1,6 +1,7 @@
 //! Runs cleanup jobs as the service does.
 
 use super::*;
+use crate::egresses;
 
 impl Run {
     pub(super) fn defer(&mut self, cleanup_job: CleanupJob) {
@@ -10,8 +11,8 @@ impl Run {
         self.report.gave_up_recordings |=
             matches!(cleanup_job.cleanup, Cleanup::FindRecordings { .. });
         self.report.cleanup_jobs += 1;
-        if matches!(cleanup_job.cleanup, Cleanup::UnknownEgress { .. }) {
-            self.report.unknown_egress = true;
+        if let Cleanup::FindEgress(egress) = &cleanup_job.cleanup {
+            self.report.unnamed_egress |= !egress.preparations.is_empty();
         }
         let known = self
             .cleanup_jobs
@@ -29,12 +30,12 @@ impl Run {
             due,
             tries: 0,
             misses: 0,
-            sid: None,
+            handle: None,
         });
     }
 
     pub(super) fn notify_cleanup_jobs(&mut self, hint: &Hint) {
-        let Hint::EgressChanged { cname, sid } = hint else {
+        let Hint::EgressNamed { tag, handle } = hint else {
             return;
         };
         if self.relay.is_none() {
@@ -42,11 +43,11 @@ impl Run {
         }
         let mut due = None;
         for open in &mut self.cleanup_jobs {
-            if let Cleanup::UnknownEgress { cname: known, .. } = &open.cleanup_job.cleanup
-                && known == cname
-                && open.sid.is_none()
+            if let Cleanup::FindEgress(known) = &open.cleanup_job.cleanup
+                && known.tag == *tag
+                && open.handle.is_none()
             {
-                open.sid = Some(sid.clone());
+                open.handle = Some(handle.clone());
                 open.due = self.now;
                 due = Some(self.now);
             }
@@ -99,52 +100,31 @@ impl Run {
         let cleanup = self.cleanup_jobs[at].cleanup_job.cleanup.clone();
         let now = self.now;
         let found = match &cleanup {
-            Cleanup::StopEgress {
-                resource_id,
-                other_resources,
-                sid,
-                cname,
-                uid,
-            } => self.stop_one_of(resource_id, other_resources, sid, cname, *uid),
-            Cleanup::UnknownEgress {
-                resource_id,
-                other_resources,
-                cname,
-                uid,
-            } => match self.cleanup_jobs[at].sid.clone() {
-                Some(sid) => self.stop_one_of(resource_id, other_resources, &sid, cname, *uid),
-                None => {
+            Cleanup::StopEgress(egress) => self.stop_one_of(egress),
+            // There is no list; until a notification names it, there is nothing to call.
+            Cleanup::FindEgress(egress) if self.spec.egress.capabilities.prepare.is_some() => {
+                let handle = self.cleanup_jobs[at].handle.clone();
+                if handle.is_none() {
                     self.cleanup_jobs[at].due = now + 3_600_000;
                     return Ok(false);
                 }
-            },
-            Cleanup::DeleteConverter {
-                converter_id,
-                region,
-            } => {
-                let egress = EgressRef::MediaPush {
-                    converter_id: converter_id.clone(),
-                    region: region.clone(),
-                };
-                self.vendors.stop(&egress, now) == Answer::Stopped
+                self.stop_one_of(&EgressRef {
+                    handle,
+                    ..egress.clone()
+                })
             }
-            Cleanup::FindConverter { name, region } => {
+            Cleanup::FindEgress(egress) => {
                 let listed = self
                     .vendors
                     .tasks
                     .iter()
-                    .find(|t| t.cname == *name && t.alive(now) && !t.hidden(now));
-                match listed.map(|task| task.sid.clone()) {
-                    Some(converter_id) => {
-                        let region = region.clone();
-                        let egress = EgressRef::MediaPush {
-                            converter_id,
-                            region,
-                        };
-                        self.vendors.stop(&egress, now) == Answer::Stopped
-                    }
-                    None => false,
-                }
+                    .find(|t| t.tag == egress.tag && t.alive(now) && !t.hidden(now));
+                let handle = listed.map(|task| egresses::handle(&task.id));
+                handle.is_some()
+                    && self.stop_one_of(&EgressRef {
+                        handle,
+                        ..egress.clone()
+                    })
             }
             Cleanup::FindIngest { tag } => {
                 let found = self.vendors.inputs_by_tag(tag, now);
@@ -231,28 +211,17 @@ impl Run {
         self.vendors.perform(&call, 0, self.now)
     }
 
-    /// Tries each resource that the egress may run on.
-    fn stop_one_of(
-        &mut self,
-        resource_id: &str,
-        others: &[String],
-        sid: &str,
-        cname: &str,
-        uid: u32,
-    ) -> bool {
-        let others = others.iter().map(String::as_str);
-        for resource_id in std::iter::once(resource_id).chain(others) {
-            let egress = EgressRef::CloudRecording(CloudTask {
-                resource_id: resource_id.into(),
-                sid: sid.into(),
-                cname: cname.into(),
-                uid,
-            });
-            if self.vendors.stop(&egress, self.now) == Answer::Stopped {
-                return true;
-            }
-        }
-        false
+    /// Tries each preparation that the egress may run on.
+    fn stop_one_of(&mut self, egress: &EgressRef) -> bool {
+        let mut tries = vec![egress.preparations.first()];
+        tries.extend(egress.preparations.iter().skip(1).map(Some));
+        tries.into_iter().any(|preparation| {
+            let egress = EgressRef {
+                preparations: preparation.into_iter().cloned().collect(),
+                ..egress.clone()
+            };
+            self.vendors.stop(&egress, self.now) == Answer::Stopped
+        })
     }
 }
 

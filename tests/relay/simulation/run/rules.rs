@@ -1,6 +1,7 @@
 //! The rules that hold after every step, and at the end.
 
 use super::*;
+use crate::egresses;
 use crate::simulation::vendors::Task;
 
 impl Run {
@@ -34,25 +35,25 @@ impl Run {
         for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
             let open = durable.is_some_and(|durable| {
                 let ours = durable.open_egress().map(|r| self.tag(r.attempt));
-                durable.phase != Phase::Ended && ours == Some(&task.cname)
+                durable.phase != Phase::Ended && ours == Some(&task.tag)
             });
             let in_cleanup = self
                 .cleanup_jobs
                 .iter()
                 .any(|open| match &open.cleanup_job.cleanup {
-                    Cleanup::StopEgress { sid, .. } => *sid == task.sid,
-                    Cleanup::DeleteConverter { converter_id, .. } => *converter_id == task.sid,
-                    Cleanup::UnknownEgress { cname, .. } => *cname == task.cname,
-                    Cleanup::FindConverter { name, .. } => *name == task.cname,
+                    Cleanup::StopEgress(egress) => {
+                        egress.handle == Some(egresses::handle(&task.id))
+                    }
+                    Cleanup::FindEgress(egress) => egress.tag == task.tag,
                     _ => false,
                 });
             if !open && !in_cleanup {
-                return Err(format!("egress {} is unowned", task.sid));
+                return Err(format!("egress {} is unowned", task.id));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
                 let safe = durable.is_some_and(|d| !d.phase.is_watched() || d.ingest.key_stale);
                 if !safe {
-                    return Err(format!("given up, {} can publish", task.sid));
+                    return Err(format!("given up, {} can publish", task.id));
                 }
             }
         }
@@ -226,11 +227,10 @@ impl Run {
             let now = self.now;
             let runs = |task: &&Task| task.may_publish(input, now);
             if let Some(task) = self.vendors.tasks.iter().find(runs) {
-                return Err(format!("{} runs, and nothing is urgent", task.sid));
+                return Err(format!("{} runs, and nothing is urgent", task.id));
             }
         }
-        let (Call::StartEgress { attempt, .. } | Call::CreateConverter { attempt, .. }) = call
-        else {
+        let Call::StartEgress { attempt, .. } = call else {
             return Ok(());
         };
         for task in &self.vendors.tasks {
