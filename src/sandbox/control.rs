@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::cloudflare::blank;
 use super::fault::VendorFault;
@@ -72,6 +73,15 @@ impl World {
             }
             true
         })
+    }
+
+    pub(super) fn publish(&self, url: &str, name: &str) -> Result<u64, &'static str> {
+        let (wake, _) = watch::channel(0);
+        self.with(|state, now| state.connect(self, now, url, name, &wake))
+    }
+
+    pub(super) fn unpublish(&self, connection: u64) {
+        self.with(|state, now| state.disconnect(self, now, connection));
     }
 
     pub(super) fn foreign_live_input(&self) -> String {

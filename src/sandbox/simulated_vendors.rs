@@ -250,6 +250,16 @@ impl SimulatedVendors {
         self.world.reconnect(live_input);
     }
 
+    /// Connects an encoder of the caller's, which `name` names, to an ingest; returns the connection, or why it is refused.
+    pub fn publish(&self, publish_url: &str, name: &str) -> Result<u64, &'static str> {
+        self.world.publish(publish_url, name)
+    }
+
+    /// Disconnects such an encoder.
+    pub fn unpublish(&self, connection: u64) {
+        self.world.unpublish(connection);
+    }
+
     /// Kills an egress (sid or converter id) without a notification: calls answer 404. It comes back after `back_after` (simulated),
     /// if given. False if the id is unknown.
     pub fn kill(&self, egress: &str, back_after: Option<Duration>) -> bool {

@@ -48,4 +48,5 @@ mod stops;
 mod storage;
 mod store;
 mod support;
+mod third_egress;
 mod webhooks_out;
