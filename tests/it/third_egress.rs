@@ -267,9 +267,12 @@ async fn a_third_egress_goes_live_is_replaced_behind_the_same_url_and_leaves_not
             "converter_id": null, "replacements": 0})
     );
     pigeons.shoot();
-    service.in_phase(&before, "interrupted").await;
-    let after = service.in_phase(&before, "live").await;
-    assert_eq!(after["agora"]["replacements"], 1);
+    // The backend tells at once that it exited: perhaps before the feed is missed.
+    let after = service
+        .relay_when(&before, "replaced", |relay| {
+            relay["agora"]["replacements"] == 1 && relay["phase"] == "live"
+        })
+        .await;
     assert_eq!(after["hls_playback_url"], before["hls_playback_url"]);
     aviary.vendors.set_seller("show68", Some(12345), false);
     service.in_phase(&after, "interrupted").await;
@@ -277,7 +280,7 @@ async fn a_third_egress_goes_live_is_replaced_behind_the_same_url_and_leaves_not
     service.in_phase(&after, "live").await;
     let ended = service.come_down(42).await;
     assert_eq!(ended["outcome"]["code"], "stopped_by_request");
-    assert!(ended["cost"]["agora_cost_micros"].as_u64() > Some(0));
+    assert!(ended["cost"]["cost_micros"].as_u64() > Some(0));
     assert!(!ended["recordings"].as_array().unwrap().is_empty());
     assert_eq!((pigeons.called("start"), pigeons.called("stop")), (2, 1));
     aviary.is_left_clean().await;
