@@ -49,7 +49,7 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
         ingest: &str,
     ) -> Result<IngestAccess, VendorError>;
 
-    /// Replaces the key: an earlier publisher cannot come back. PlaybackLinks URLs stay. Returns the publish URL.
+    /// Replaces the key: an earlier publisher cannot come back. The playback URLs stay. Returns the publish URL.
     async fn renew_key(
         &self,
         permit: PermitRequest,
