@@ -71,6 +71,40 @@ pub enum VendorCall {
     Manifest,
     #[strum(serialize = "customer.thumbnail")]
     Thumbnail,
+    #[strum(serialize = "mux.live_streams.create")]
+    MuxStreamCreate,
+    #[strum(serialize = "mux.live_streams.list")]
+    MuxStreamList,
+    #[strum(serialize = "mux.live_streams.get")]
+    MuxStreamGet,
+    #[strum(serialize = "mux.live_streams.update")]
+    MuxStreamUpdate,
+    #[strum(serialize = "mux.live_streams.delete")]
+    MuxStreamDelete,
+    #[strum(serialize = "mux.live_streams.complete")]
+    MuxStreamComplete,
+    #[strum(serialize = "mux.live_streams.disable")]
+    MuxStreamDisable,
+    #[strum(serialize = "mux.live_streams.enable")]
+    MuxStreamEnable,
+    #[strum(serialize = "mux.live_streams.reset_stream_key")]
+    MuxStreamResetKey,
+    #[strum(serialize = "mux.live_streams.playback_ids")]
+    MuxStreamPlaybackIds,
+    #[strum(serialize = "mux.playback_ids.get")]
+    MuxPlaybackIdGet,
+    #[strum(serialize = "mux.assets.list")]
+    MuxAssetList,
+    #[strum(serialize = "mux.assets.get")]
+    MuxAssetGet,
+    #[strum(serialize = "mux.assets.delete")]
+    MuxAssetDelete,
+    #[strum(serialize = "mux.whoami")]
+    MuxWhoAmI,
+    #[strum(serialize = "mux.webhooks")]
+    MuxWebhooks,
+    #[strum(serialize = "mux_playback.manifest")]
+    MuxManifest,
     #[strum(serialize = "agora.cloud_recording.acquire")]
     Acquire,
     #[strum(serialize = "agora.cloud_recording.start")]
@@ -102,6 +136,8 @@ pub enum VendorCall {
 pub(super) enum Product {
     Cloudflare,
     Customer,
+    Mux,
+    MuxPlayback,
     CloudRecording,
     MediaPush,
     Channel,
@@ -119,6 +155,10 @@ impl VendorCall {
             Product::Cloudflare
         } else if name.starts_with("customer.") {
             Product::Customer
+        } else if name.starts_with("mux.") {
+            Product::Mux
+        } else if name.starts_with("mux_playback.") {
+            Product::MuxPlayback
         } else if name.starts_with("agora.cloud_recording.") {
             Product::CloudRecording
         } else if name.starts_with("agora.media_push.") {

@@ -104,6 +104,10 @@ impl World {
 
     pub(super) fn hide_length(&self, video: &str, hidden: bool) -> bool {
         self.with(|state, _| {
+            if let Some(asset) = state.mux.assets.get_mut(video) {
+                asset.length_hidden = hidden;
+                return true;
+            }
             let video = state.videos.get_mut(video);
             video.map(|video| video.length_hidden = hidden).is_some()
         })
@@ -279,6 +283,7 @@ fn webhooks(world: &World, body: &Value) -> Result<(), String> {
         state.webhooks.cloudflare_live = url("cloudflare_live");
         state.webhooks.cloudflare_stream = url("cloudflare_stream");
         state.webhooks.agora = url("agora");
+        state.webhooks.mux = url("mux");
         state.webhooks.duplicates = flag("duplicates");
         state.webhooks.reordered = flag("reordered");
     });
@@ -303,6 +308,8 @@ fn quotas(world: &World, body: &Value) -> Result<(), String> {
                 "cloud_recording_per_second" => quotas.cloud_recording_per_second = number,
                 "media_push_per_second" => quotas.media_push_per_second = number,
                 "hosts_per_second" => quotas.hosts_per_second = number,
+                "mux_posts_per_second" => quotas.mux_posts_per_second = number,
+                "mux_others_per_second" => quotas.mux_others_per_second = number,
                 "max_egresses" => quotas.max_egresses = size,
                 "max_converters" => quotas.max_converters = size,
                 "max_full_hd_converters" => quotas.max_full_hd_converters = size,

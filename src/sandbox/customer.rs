@@ -148,14 +148,19 @@ fn manifest(
         "stream_t720.m3u8" => {
             SimResponse::text(200, "application/x-mpegURL", playlist(shown, over))
         }
-        file => match segment(file) {
-            Some(number) => SimResponse::file("video/mp4", test_video::segment(number)),
-            None => SimResponse::file("video/mp4", test_video::INIT),
-        },
+        file => test_file(file),
     }
 }
 
-fn segment(file: &str) -> Option<u64> {
+/// A segment of the test video, or its beginning.
+pub(super) fn test_file(file: &str) -> SimResponse {
+    match segment(file) {
+        Some(number) => SimResponse::file("video/mp4", test_video::segment(number)),
+        None => SimResponse::file("video/mp4", test_video::INIT),
+    }
+}
+
+pub(super) fn segment(file: &str) -> Option<u64> {
     file.strip_prefix("seg_")?
         .strip_suffix(".m4s")?
         .parse()
@@ -163,7 +168,7 @@ fn segment(file: &str) -> Option<u64> {
 }
 
 /// The newest five segments of a broadcast, or all of a recording.
-fn playlist(shown: Duration, over: bool) -> String {
+pub(super) fn playlist(shown: Duration, over: bool) -> String {
     let end = shown.as_secs() / SEGMENT_SECONDS + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };
     let mut text = format!(

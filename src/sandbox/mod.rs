@@ -1,6 +1,6 @@
-//! Agora and Cloudflare, simulated over HTTP on loopback: strict as their documents say, and able to fail on request.
+//! Agora, Cloudflare and Mux, simulated over HTTP on loopback: strict as their documents say, and able to fail on request.
 //!
-//! An independent reading of `cloudflare-stream.md` and `agora.md`, which shares no code with the clients in `vendors`. Where the
+//! An independent reading of `cloudflare-stream.md`, `mux.md` and `agora.md`, which shares no code with the clients in `vendors`. Where the
 //! documents are silent, it takes the stricter reading.
 //!
 //! ```no_run
@@ -23,6 +23,12 @@
 //! ends it at once; rotating keys disconnects the encoder. The video is ready [`Options::recording_ready_after`] after the end. A
 //! second encoder is accepted, with the violation `double_publish`.
 //!
+//! To Mux it connects at `rtmps://global-live.mux.com:443/app/`, with the key of a live stream that is not disabled; a second encoder is
+//! refused, with the same violation. The broadcast is recorded half of [`Options::playable_after`] later, and `active` after all of it.
+//! When the encoder disconnects, `status` and manifest stay for `reconnect_window`. `complete` ends the recording, and disconnects the
+//! encoder 60 s later; `disable` does both at once. The asset is `ready` from going live on, and complete
+//! [`Options::recording_ready_after`] after the end.
+//!
 //! A Cloud Recording task opens its page (`GET`; any status but 200 ends the task with code 5) and acts as the page's script:
 //! - `POST {origin}/recorder/token` `{"query":"<the page's query>"}` → `{"app_id","channel","uid","token"}`, retried every 2 s until
 //!   2xx. With an invalid token (violation `token_refused`) the page never becomes ready. `seller_uid` in the answer sets the uid
@@ -39,6 +45,8 @@
 //! # Readings where the documents are silent
 //! - `/lifecycle` says `live: false` and no video as soon as the encoder is gone, unless [`Options::lifecycle_holds`].
 //! - `PUT` with a partial `recording` resets its other keys; a repeated `Idempotency-Key` returns the live input's current state.
+//! - Mux: 401 `unauthorized`, 404 `not_found`, 429 `rate_limit_exceeded`; unknown fields and parameters, and `complete`, `disable` and
+//!   `enable` without an effect: 400 `invalid_parameters`; an asset of a running broadcast cannot be deleted: 400.
 //! - Token errors: wrong 403/10000 (verify routes 401/1000), missing 401/10000, malformed 400/6003. Wrong account: 404/7003.
 //! - The manifest of a signed live input is 401, hidden views are 403; `/lifecycle` of a video uid says `isInput: false`.
 //! - A refused push stays `disconnected` until it is updated; a converter stays `failed`.
@@ -56,7 +64,7 @@
 //! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: all sellers; `"by":"role"`: a role switch, not a join or leave |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}`; see [`VendorFault`] |
 //! | `DELETE /control/faults` | none |
-//! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"duplicates":bool,"reordered":bool}`; missing means off |
+//! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"mux":url,"duplicates":bool,"reordered":bool}`; missing means off |
 //! | `PUT /control/quotas` | any fields of [`Quotas`], with a number (`cloudflare_window_seconds` for the window) |
 //! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`: [`SimulatedVendors::kill`] |
 //! | `POST /control/egresses/{sid or converter id}/drop` | `{"seconds":20}`: [`SimulatedVendors::drop_feed`] |
@@ -72,6 +80,7 @@ mod customer;
 mod egress;
 mod fault;
 mod http;
+mod mux;
 mod options;
 mod server;
 mod simulated_vendors;

@@ -34,6 +34,10 @@ pub struct Quotas {
     pub max_converters: usize,
     /// Converters above 1280×720 among them (`agora.md §4.10`: none outside China).
     pub max_full_hd_converters: usize,
+    /// Mux's POST calls per second, after 4 at once (`mux.md §1.3`).
+    pub mux_posts_per_second: u32,
+    /// Mux's other calls per second, after 20 at once.
+    pub mux_others_per_second: u32,
 }
 
 impl Default for Quotas {
@@ -47,6 +51,8 @@ impl Default for Quotas {
             max_egresses: 200,
             max_converters: 25,
             max_full_hd_converters: 0,
+            mux_posts_per_second: 1,
+            mux_others_per_second: 1,
         }
     }
 }
@@ -60,6 +66,8 @@ pub struct WebhookUrls {
     pub cloudflare_stream: Option<String>,
     /// Notifications of all products.
     pub agora: Option<String>,
+    /// All events of the environment, besides the webhooks of the API.
+    pub mux: Option<String>,
     /// Whether each is delivered twice.
     pub duplicates: bool,
     /// Whether each is delayed by up to 5 simulated seconds.
@@ -86,6 +94,10 @@ pub struct Options {
     pub cloudflare_port: u16,
     /// 0: any free port.
     pub customer_port: u16,
+    /// 0: any free port.
+    pub mux_port: u16,
+    /// 0: any free port.
+    pub mux_playback_port: u16,
     /// For the primary address; 0: any free port.
     pub agora_port: u16,
     pub faults: Vec<VendorFault>,
@@ -142,6 +154,10 @@ pub struct Options {
     /// Whether a converter's `GET` has `state`, `createTs` and `updateTs` (in one of three examples, not in the schema).
     pub converter_state_in_answers: bool,
     pub converter_page_size: usize,
+    /// From a broadcast's going live until answers have its `active_asset_id` (`mux.md §2.5`).
+    pub mux_asset_id_after: Duration,
+    /// Whether the plan has no live streams: then `create` answers 400 (`mux.md §1.4`).
+    pub mux_free_plan: bool,
     /// Whether lists also contain malformed entries.
     pub odd_entries: bool,
     pub webhooks: WebhookUrls,
@@ -154,6 +170,8 @@ impl Default for Options {
             wire_speed: None,
             cloudflare_port: 0,
             customer_port: 0,
+            mux_port: 0,
+            mux_playback_port: 0,
             agora_port: 0,
             faults: Vec::new(),
             sellers_present: true,
@@ -185,6 +203,8 @@ impl Default for Options {
             converter_wrapped: true,
             converter_state_in_answers: true,
             converter_page_size: 500,
+            mux_asset_id_after: Duration::from_secs(2),
+            mux_free_plan: false,
             odd_entries: false,
             webhooks: WebhookUrls::default(),
         }

@@ -11,7 +11,7 @@ use super::calls::{Product, VendorCall};
 use super::fault::FaultKind;
 use super::http::{CallContext, ClientSocket, SimRequest, SimResponse};
 use super::world::World;
-use super::{agora, cloudflare, control, customer};
+use super::{agora, cloudflare, control, customer, mux};
 
 /// The local port tells which vendor is called.
 pub(super) async fn serve(
@@ -29,6 +29,10 @@ pub(super) async fn serve(
         cloudflare::route(&ask)
     } else if port == ports.customer {
         customer::route(&ask)
+    } else if port == ports.mux {
+        mux::route(&ask)
+    } else if port == ports.mux_playback {
+        mux::route_playback(&ask)
     } else {
         agora::route(&ask)
     };
@@ -37,6 +41,8 @@ pub(super) async fn serve(
             cloudflare::no_route()
         } else if port == ports.customer {
             SimResponse::text(404, "text/plain", "Not Found")
+        } else if port == ports.mux || port == ports.mux_playback {
+            mux::not_found()
         } else {
             agora::no_route()
         };
@@ -87,7 +93,7 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
     }
     let options = &world.options;
     // Half of it before the call takes effect, half after.
-    let takes = if call == VendorCall::LiveInputCreate {
+    let takes = if [VendorCall::LiveInputCreate, VendorCall::MuxStreamCreate].contains(&call) {
         options.create_latency
     } else if call == VendorCall::Acquire {
         options.acquire_latency
@@ -135,6 +141,8 @@ fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     match call.product() {
         Product::Cloudflare => cloudflare::dispatch(call, cx),
         Product::Customer => customer::dispatch(call, cx),
+        Product::Mux => mux::dispatch(call, cx),
+        Product::MuxPlayback => mux::dispatch_playback(cx),
         Product::CloudRecording | Product::MediaPush | Product::Channel => {
             agora::dispatch(call, cx)
         }
@@ -152,7 +160,10 @@ fn page(status: u16) -> SimResponse {
 fn coded(call: VendorCall, status: u16, code: u32) -> SimResponse {
     match call.product() {
         Product::Cloudflare => cloudflare::coded(status, code),
-        Product::Customer => SimResponse::text(status, "text/plain", format!("error code: {code}")),
+        Product::Mux => mux::error(status, "simulated", &code.to_string()),
+        Product::Customer | Product::MuxPlayback => {
+            SimResponse::text(status, "text/plain", format!("error code: {code}"))
+        }
         Product::CloudRecording | Product::MediaPush | Product::Channel => {
             agora::refused(status, code, "simulated fault")
         }
@@ -162,7 +173,8 @@ fn coded(call: VendorCall, status: u16, code: u32) -> SimResponse {
 fn refusal(call: VendorCall, status: u16) -> SimResponse {
     match call.product() {
         Product::Cloudflare => cloudflare::fault(status),
-        Product::Customer => {
+        Product::Mux => mux::fault(status),
+        Product::Customer | Product::MuxPlayback => {
             SimResponse::text(status, "text/plain", format!("error code: {status}"))
         }
         Product::CloudRecording | Product::MediaPush | Product::Channel => {

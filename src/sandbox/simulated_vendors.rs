@@ -56,13 +56,24 @@ impl SimulatedVendors {
             bind(options.agora_port)?,
             bind(0)?,
             bind(0)?,
+            bind(options.mux_port)?,
+            bind(options.mux_playback_port)?,
         ];
         let mut ports = Vec::new();
         for listener in &listeners {
             ports.push(listener.local_addr()?.port());
         }
-        let [cloudflare, customer, agora, agora_fallback, control] = ports.as_slice() else {
-            return Err(io::Error::other("five addresses were bound"));
+        let [
+            cloudflare,
+            customer,
+            agora,
+            agora_fallback,
+            control,
+            mux,
+            mux_playback,
+        ] = ports.as_slice()
+        else {
+            return Err(io::Error::other("seven addresses were bound"));
         };
         let addresses = Addresses {
             cloudflare: *cloudflare,
@@ -70,6 +81,8 @@ impl SimulatedVendors {
             agora: *agora,
             agora_fallback: *agora_fallback,
             control: *control,
+            mux: *mux,
+            mux_playback: *mux_playback,
         };
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
@@ -114,6 +127,27 @@ impl SimulatedVendors {
 
     pub fn control_url(&self) -> String {
         Addresses::url(self.world.addresses.control)
+    }
+
+    pub fn mux_api_base_url(&self) -> String {
+        Addresses::url(self.world.addresses.mux)
+    }
+
+    pub fn mux_playback_base_url(&self) -> String {
+        Addresses::url(self.world.addresses.mux_playback)
+    }
+
+    pub fn mux_token_id(&self) -> &str {
+        &self.world.keys.mux_token_id
+    }
+
+    pub fn mux_token_secret(&self) -> &str {
+        &self.world.keys.mux_token_secret
+    }
+
+    /// Signs messages to [`WebhookUrls::mux`].
+    pub fn mux_webhook_secret(&self) -> &str {
+        &self.world.keys.mux_webhook_secret
     }
 
     pub fn account_id(&self) -> &str {
@@ -190,6 +224,19 @@ impl SimulatedVendors {
                 "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
                 "storage-secret-key",
             ),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+    }
+
+    /// Variables that put Mux on too.
+    pub fn mux_environment(&self) -> Vec<(&'static str, String)> {
+        [
+            ("MUX_TOKEN_ID", self.mux_token_id()),
+            ("MUX_TOKEN_SECRET", self.mux_token_secret()),
+            ("MUX_API_BASE_URL", &self.mux_api_base_url()),
+            ("MUX_PLAYBACK_BASE_URL", &self.mux_playback_base_url()),
+            ("MUX_WEBHOOK_SECRET", self.mux_webhook_secret()),
         ]
         .map(|(name, value)| (name, value.to_owned()))
         .to_vec()
@@ -288,7 +335,7 @@ impl Drop for SimulatedVendors {
 
 fn run(
     world: &Arc<World>,
-    listeners: [TcpListener; 5],
+    listeners: [TcpListener; 7],
     mut work: UnboundedReceiver<BackgroundJob>,
     mut stopped: UnboundedReceiver<()>,
     ready: &mpsc::Sender<io::Result<()>>,
@@ -329,7 +376,7 @@ fn run(
     });
 }
 
-fn serve(world: &Arc<World>, listeners: [TcpListener; 5]) -> io::Result<Server> {
+fn serve(world: &Arc<World>, listeners: [TcpListener; 7]) -> io::Result<Server> {
     let data = Data::new(Arc::clone(world));
     let mut server = HttpServer::new(move || {
         App::new()

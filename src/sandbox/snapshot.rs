@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::world::{
-    CallRecord, TaskPhase, Violation, WorldState, duration_seconds_of, video_state,
+    CallRecord, MuxStatus, SimMuxStream, TaskPhase, Violation, WorldState, duration_seconds_of,
+    video_state,
 };
 
 /// The vendors' state at one moment, without secrets. Lists have the oldest first and include what is deleted or ended.
@@ -31,6 +32,8 @@ pub struct WorldSnapshot {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct LiveInputSnapshot {
+    /// `cloudflare` or `mux`.
+    pub platform: &'static str,
     pub uid: String,
     pub meta: Value,
     pub enabled: bool,
@@ -98,6 +101,21 @@ pub(super) fn of(
     inputs.sort_by_key(|input| input.created);
     let mut videos: Vec<_> = state.videos.values().collect();
     videos.sort_by_key(|video| video.created);
+    let mut mux_streams: Vec<_> = state.mux.streams.values().collect();
+    mux_streams.sort_by_key(|stream| stream.number);
+    let mut mux_assets: Vec<_> = state.mux.assets.values().collect();
+    mux_assets.sort_by_key(|asset| asset.number);
+    let assets = mux_assets.into_iter().map(|asset| VideoSnapshot {
+        uid: asset.id.clone(),
+        live_input: asset.live_stream.clone(),
+        state: match (asset.is_live, asset.ready) {
+            (true, _) => "live-inprogress",
+            (false, true) => "ready",
+            (false, false) => "inprogress",
+        },
+        duration_seconds: duration_seconds_of(to_wire(asset.length(now))),
+        deleted: asset.deleted,
+    });
     let publishing =
         |connection: Option<u64>| connection.is_some_and(|connection| state.connected(connection));
     let tasks = state.tasks.values().map(|task| EgressSnapshot {
@@ -141,6 +159,7 @@ pub(super) fn of(
         live_inputs: inputs
             .into_iter()
             .map(|input| LiveInputSnapshot {
+                platform: "cloudflare",
                 uid: input.uid.clone(),
                 meta: input.meta.clone(),
                 enabled: input.enabled,
@@ -159,6 +178,7 @@ pub(super) fn of(
                     .then_some(input.playable_at.as_secs_f64()),
                 video_uid: input.video.clone(),
             })
+            .chain(mux_streams.into_iter().map(mux_stream))
             .collect(),
         egresses: tasks.chain(converters).collect(),
         videos: videos
@@ -170,11 +190,32 @@ pub(super) fn of(
                 duration_seconds: duration_seconds_of(to_wire(video.length)),
                 deleted: video.deleted,
             })
+            .chain(assets)
             .collect(),
         violations: newest(&state.violations, |one| one.at >= since),
         calls: newest(&state.calls, |call| call.at >= since),
         faults: state.faults.happened(),
         delivered: state.delivered,
+    }
+}
+
+fn mux_stream(stream: &SimMuxStream) -> LiveInputSnapshot {
+    LiveInputSnapshot {
+        platform: "mux",
+        uid: stream.id.clone(),
+        meta: json!({"passthrough": stream.settings.passthrough}),
+        enabled: stream.status != MuxStatus::Disabled,
+        deleted: stream.deleted,
+        created: stream.created,
+        recording_mode: "automatic".to_owned(),
+        timeout_seconds: Some(stream.settings.reconnect_window),
+        encoders: stream.encoders(),
+        playable: stream.playable(),
+        playable_since_seconds: stream
+            .active_since
+            .filter(|_| stream.playable())
+            .map(|since| since.as_secs_f64()),
+        video_uid: stream.asset.clone(),
     }
 }
 

@@ -5,6 +5,8 @@ mod converters;
 mod credentials;
 mod ingest;
 mod live_inputs;
+mod mux;
+mod mux_broadcast;
 mod quota;
 mod sellers;
 mod tasks;
@@ -24,15 +26,19 @@ use super::calls::VendorCall;
 use super::fault::Faults;
 use super::options::{Options, Quotas, WebhookUrls};
 
-pub(super) use clock::stamp;
+pub(super) use clock::{duration_seconds_of, stamp};
 pub(super) use converters::{BRIEF, ConverterEvent, Converters, SimConverter};
 pub(super) use credentials::{Credentials, Dice};
 pub(super) use ingest::RTMPS_URL;
 pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVideoState};
+pub(super) use mux::{
+    MuxPlaybackId, MuxState, MuxStatus, MuxStreamSettings, MuxWebhook, SimMuxAsset, SimMuxStream,
+    asset_object, stream_object,
+};
 pub(super) use tasks::{PushState, Resource, SimTask, TaskPhase, Tasks};
-pub(super) use videos::{duration_seconds_of, video_name, video_object, video_state};
+pub(super) use videos::{video_name, video_object, video_state};
 pub(super) use webhooks::{
-    AlertDestination, AlertPolicy, OutgoingWebhook, deliver, notify_live_input,
+    AlertDestination, AlertPolicy, OutgoingWebhook, deliver, notify_live_input, notify_mux,
     test_message_is_delivered,
 };
 
@@ -91,6 +97,8 @@ pub(super) struct Addresses {
     pub(super) agora: u16,
     pub(super) agora_fallback: u16,
     pub(super) control: u16,
+    pub(super) mux: u16,
+    pub(super) mux_playback: u16,
 }
 
 impl Addresses {
@@ -108,6 +116,7 @@ pub(super) struct WorldState {
     pub(super) idempotency: HashMap<String, (String, Duration)>,
     pub(super) videos: BTreeMap<String, SimVideo>,
     pub(super) due: DueEvents,
+    pub(super) mux: MuxState,
     pub(super) next_connection: u64,
     /// Live input uids by connection id.
     pub(super) connections: HashMap<u64, String>,
@@ -144,6 +153,7 @@ impl WorldState {
             idempotency: HashMap::new(),
             videos: BTreeMap::new(),
             due: DueEvents::default(),
+            mux: MuxState::default(),
             next_connection: 0,
             connections: HashMap::new(),
             destinations: Vec::new(),
@@ -172,6 +182,10 @@ impl WorldState {
             != (new.cloudflare_requests, new.cloudflare_window)
         {
             self.cloudflare_quota = BlockingWindow::default();
+        }
+        let mux = |quotas: &Quotas| (quotas.mux_posts_per_second, quotas.mux_others_per_second);
+        if mux(&old) != mux(new) {
+            self.mux.refill();
         }
         for (before, after, window) in [
             (

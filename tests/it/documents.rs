@@ -69,7 +69,7 @@ fn mistakes_are_found_with_their_line() {
     );
     let source = file(
         "src/a.rs",
-        "// (`agora.md §1, §1.1`), RFC 9110 §15.5\n// `agora.md §1.1, §2.5`\n// `agora.md` §1.1\n// (§1)\n// `mux.md §1`, `docs/none.md`\n// `agora.md §1,\n// §1.1` https://example.com/x.md docs/metrics.md",
+        "// (`agora.md §1, §1.1`), RFC 9110 §15.5\n// `agora.md §1.1, §2.5`\n// `agora.md` §1.1\n// (§1)\n// `wowza.md §1`, `docs/none.md`\n// `agora.md §1,\n// §1.1` https://example.com/x.md docs/metrics.md",
     );
     assert_eq!(
         citations(&source, &sections),
@@ -77,14 +77,14 @@ fn mistakes_are_found_with_their_line() {
             "src/a.rs:2: agora.md has no §2.5",
             "src/a.rs:3: §1.1 of which page?",
             "src/a.rs:4: §1 of which page?",
-            "src/a.rs:5: there is no docs/vendors/mux.md",
+            "src/a.rs:5: there is no docs/vendors/wowza.md",
             "src/a.rs:7: §1.1 of which page?",
         ]
     );
     assert_eq!(
         names(&source),
         [
-            "src/a.rs:5: there is no mux.md",
+            "src/a.rs:5: there is no wowza.md",
             "src/a.rs:5: there is no docs/none.md",
         ]
     );

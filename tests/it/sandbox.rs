@@ -6,6 +6,7 @@ mod cloudflare;
 mod egress;
 mod faults;
 mod limits;
+mod mux;
 mod support;
 mod token;
 mod webhooks;

@@ -164,6 +164,23 @@ pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimRespons
         | VendorCall::PolicyCreate
         | VendorCall::PolicyList
         | VendorCall::PolicyDelete
+        | VendorCall::MuxStreamCreate
+        | VendorCall::MuxStreamList
+        | VendorCall::MuxStreamGet
+        | VendorCall::MuxStreamUpdate
+        | VendorCall::MuxStreamDelete
+        | VendorCall::MuxStreamComplete
+        | VendorCall::MuxStreamDisable
+        | VendorCall::MuxStreamEnable
+        | VendorCall::MuxStreamResetKey
+        | VendorCall::MuxStreamPlaybackIds
+        | VendorCall::MuxPlaybackIdGet
+        | VendorCall::MuxAssetList
+        | VendorCall::MuxAssetGet
+        | VendorCall::MuxAssetDelete
+        | VendorCall::MuxWhoAmI
+        | VendorCall::MuxWebhooks
+        | VendorCall::MuxManifest
         | VendorCall::Lifecycle
         | VendorCall::Views
         | VendorCall::Manifest
@@ -205,10 +222,15 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
             .state
             .hosts_quota
             .admit(cx.now, second, quotas.hosts_per_second),
-        Product::CloudRecording | Product::Cloudflare | Product::Customer => cx
-            .state
-            .recording_quota
-            .admit(cx.now, second, quotas.cloud_recording_per_second),
+        Product::CloudRecording
+        | Product::Cloudflare
+        | Product::Customer
+        | Product::Mux
+        | Product::MuxPlayback => {
+            cx.state
+                .recording_quota
+                .admit(cx.now, second, quotas.cloud_recording_per_second)
+        }
     };
     if admitted {
         return None;

@@ -125,6 +125,23 @@ fn handle(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
         | VendorCall::Manifest
         | VendorCall::Thumbnail
         | VendorCall::Acquire
+        | VendorCall::MuxStreamCreate
+        | VendorCall::MuxStreamList
+        | VendorCall::MuxStreamGet
+        | VendorCall::MuxStreamUpdate
+        | VendorCall::MuxStreamDelete
+        | VendorCall::MuxStreamComplete
+        | VendorCall::MuxStreamDisable
+        | VendorCall::MuxStreamEnable
+        | VendorCall::MuxStreamResetKey
+        | VendorCall::MuxStreamPlaybackIds
+        | VendorCall::MuxPlaybackIdGet
+        | VendorCall::MuxAssetList
+        | VendorCall::MuxAssetGet
+        | VendorCall::MuxAssetDelete
+        | VendorCall::MuxWhoAmI
+        | VendorCall::MuxWebhooks
+        | VendorCall::MuxManifest
         | VendorCall::Start
         | VendorCall::Query
         | VendorCall::Update

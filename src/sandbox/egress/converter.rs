@@ -87,7 +87,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextS
                     state.set_converter(id, "running");
                 }
                 Err(reason) => {
-                    tracing::debug!(id, reason, "sandbox: Cloudflare refused the encoder");
+                    tracing::debug!(id, reason, "sandbox: the platform refused the encoder");
                     state.set_converter(id, "failed");
                 }
             }

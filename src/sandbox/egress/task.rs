@@ -149,7 +149,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> Next
             state.set_output(sid, PushState::Publishing);
         }
         Err(reason) => {
-            tracing::debug!(sid, reason, "sandbox: Cloudflare refused the encoder");
+            tracing::debug!(sid, reason, "sandbox: the platform refused the encoder");
             state.set_output(sid, PushState::Disconnected);
         }
     }

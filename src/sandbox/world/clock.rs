@@ -62,3 +62,12 @@ impl SimClock {
 pub(in crate::sandbox) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
+
+/// The shortest recording: one frame. None is empty (`cloudflare-stream.md §4.3`).
+const FRAME_MILLIS: u32 = 33;
+
+/// Rounded to milliseconds, so that every poll reports the same number.
+pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
+    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+    f64::from(millis.max(FRAME_MILLIS)) / 1000.0
+}

@@ -22,6 +22,11 @@ impl Dice {
         )
     }
 
+    pub(in crate::sandbox) fn uuid(&mut self) -> String {
+        let parts = [8, 4, 4, 4, 12].map(|digits| self.hex(digits));
+        parts.join("-")
+    }
+
     pub(in crate::sandbox) fn below(&mut self, end: u32) -> u32 {
         self.0.random_range(0..end.max(1))
     }
@@ -44,6 +49,10 @@ pub(in crate::sandbox) struct Credentials {
     pub(in crate::sandbox) live_webhook_secret: String,
     pub(in crate::sandbox) stream_webhook_secret: String,
     pub(in crate::sandbox) agora_webhook_secret: String,
+    pub(in crate::sandbox) mux_environment: String,
+    pub(in crate::sandbox) mux_token_id: String,
+    pub(in crate::sandbox) mux_token_secret: String,
+    pub(in crate::sandbox) mux_webhook_secret: String,
 }
 
 impl Credentials {
@@ -58,6 +67,10 @@ impl Credentials {
             live_webhook_secret: dice.word(32),
             stream_webhook_secret: dice.hex(40),
             agora_webhook_secret: dice.word(20),
+            mux_environment: dice.word(6),
+            mux_token_id: dice.uuid(),
+            mux_token_secret: dice.word(75),
+            mux_webhook_secret: dice.word(32),
         }
     }
 }

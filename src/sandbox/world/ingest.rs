@@ -1,14 +1,12 @@
 //! How a broadcast proceeds at Cloudflare (`cloudflare-stream.md §2.6, §4.5`).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{Days, Utc};
 use tokio::sync::watch;
 
-use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState};
-use super::webhooks;
-use super::{World, WorldState};
+use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState, take_due};
+use super::{World, WorldState, mux, webhooks};
 
 /// The same for all live inputs.
 pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
@@ -23,6 +21,9 @@ impl WorldState {
         egress: &str,
         wake: &watch::Sender<u64>,
     ) -> Result<u64, &'static str> {
+        if let Some(key) = url.strip_prefix(mux::INGEST_URL) {
+            return self.connect_to_mux(world, now, key, egress, wake);
+        }
         let key = url.strip_prefix(RTMPS_URL).ok_or("no such server")?;
         let key = key.split('?').next().unwrap_or_default();
         if key.is_empty() {
@@ -81,11 +82,14 @@ impl WorldState {
     }
 
     pub(in crate::sandbox) fn connected(&self, connection: u64) -> bool {
-        self.connections.contains_key(&connection)
+        self.connections.contains_key(&connection) || self.mux.is_connected(connection)
     }
 
     /// An encoder disconnects by itself.
     pub(in crate::sandbox) fn disconnect(&mut self, world: &World, now: Duration, connection: u64) {
+        if self.disconnect_from_mux(world, now, connection) {
+            return;
+        }
         if let Some(uid) = self.connections.get(&connection).cloned() {
             self.detach(
                 world,
@@ -188,13 +192,6 @@ impl WorldState {
                 .and_then(|days| Utc::now().checked_add_days(Days::new(days)));
             webhooks::notify_video(self, world, &uid);
         }
-    }
-}
-
-fn take_due(due: &mut BTreeSet<(Duration, String)>, now: Duration) -> Option<(Duration, String)> {
-    if due.first().is_some_and(|(at, _)| *at <= now) {
-        due.pop_first()
-    } else {
-        None
+        self.settle_mux(world, now);
     }
 }

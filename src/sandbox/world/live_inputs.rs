@@ -104,6 +104,17 @@ pub(in crate::sandbox) struct DueEvents {
     pub(super) videos: BTreeSet<(Duration, String)>,
 }
 
+pub(super) fn take_due(
+    due: &mut BTreeSet<(Duration, String)>,
+    now: Duration,
+) -> Option<(Duration, String)> {
+    if due.first().is_some_and(|(at, _)| *at <= now) {
+        due.pop_first()
+    } else {
+        None
+    }
+}
+
 impl SimLiveInput {
     /// Whether viewers see a moving picture.
     pub(in crate::sandbox) fn playable(&self, now: Duration) -> bool {

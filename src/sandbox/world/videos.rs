@@ -1,11 +1,9 @@
 //! A video as calls and the webhook represent it (`cloudflare-stream.md §4`).
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::World;
-use super::clock::stamp;
+use super::clock::{duration_seconds_of, stamp};
 use super::live_inputs::{SimVideo, SimVideoState};
 
 const BYTES_PER_SECOND: u64 = 375_000;
@@ -74,13 +72,4 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
         }
     }
     body
-}
-
-/// The shortest recording: one frame. None is empty (`cloudflare-stream.md §4.3`).
-const FRAME_MILLIS: u32 = 33;
-
-/// Rounded to milliseconds, so that every poll reports the same number.
-pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
-    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
-    f64::from(millis.max(FRAME_MILLIS)) / 1000.0
 }

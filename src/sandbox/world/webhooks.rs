@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use super::mux::{asset_object, stream_object};
 use super::videos::video_object;
 use super::{World, WorldState};
 
@@ -45,6 +46,8 @@ enum Signer {
     Verbatim(Option<String>),
     Stream,
     Agora,
+    /// With this webhook's secret.
+    Mux(String),
 }
 
 fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
@@ -159,6 +162,50 @@ pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, ui
     }
 }
 
+/// `id`: a live stream's or an asset's, as the event's name says. Times in `data` are numbers (`mux.md §5.2`).
+pub(in crate::sandbox) fn notify_mux(
+    state: &mut WorldState,
+    world: &World,
+    now: Duration,
+    kind: &str,
+    id: &str,
+) {
+    let data = match kind.starts_with("video.asset.") {
+        true => {
+            let asset = state.mux.assets.get(id);
+            asset.map(|asset| ("asset", asset_object(world, now, asset, true)))
+        }
+        false => {
+            let stream = state.mux.streams.get(id);
+            stream.map(|stream| ("live", stream_object(world, now, stream, true)))
+        }
+    };
+    let Some((object, data)) = data else {
+        return;
+    };
+    let configured = state.webhooks.mux.clone();
+    let configured = configured.map(|url| (url, world.keys.mux_webhook_secret.clone()));
+    let created = state.mux.webhooks.iter().filter(|webhook| webhook.enabled);
+    let created = created.map(|webhook| (webhook.address.clone(), webhook.secret.clone()));
+    let targets: Vec<_> = configured.into_iter().chain(created).collect();
+    let event = state.dice.uuid();
+    for (url, secret) in targets {
+        let body = json!({
+            "type": kind,
+            "id": event,
+            "created_at": Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            "object": { "type": object, "id": id },
+            "environment": { "name": "Sandbox", "id": world.keys.mux_environment },
+            "data": data,
+            "request_id": null,
+            "accessor": null,
+            "accessor_source": null,
+            "attempts": [],
+        });
+        state.send(url, Signer::Mux(secret), &body);
+    }
+}
+
 /// Retries three times until the answer is 2xx.
 pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebhook) {
     world.clock.sleep(notice.delay).await;
@@ -192,6 +239,12 @@ async fn is_delivered(world: &World, notice: &OutgoingWebhook) -> bool {
                 format!("{time}.{}", notice.body).as_bytes(),
             );
             request.header("Webhook-Signature", format!("time={time},sig1={signature}"))
+        }
+        Signer::Mux(secret) => {
+            let time = Utc::now().timestamp();
+            let signed = format!("{time}.{}", notice.body);
+            let signature = hmac_hex::<Hmac<Sha256>>(secret, signed.as_bytes());
+            request.header("Mux-Signature", format!("t={time},v1={signature}"))
         }
         Signer::Agora => {
             let (secret, body) = (&world.keys.agora_webhook_secret, notice.body.as_bytes());

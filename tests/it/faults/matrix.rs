@@ -62,6 +62,25 @@ pub fn usage(call: VendorCall) -> Use {
         | VendorCall::PolicyCreate
         | VendorCall::PolicyList
         | VendorCall::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
+        VendorCall::MuxStreamCreate
+        | VendorCall::MuxStreamList
+        | VendorCall::MuxStreamGet
+        | VendorCall::MuxStreamUpdate
+        | VendorCall::MuxStreamDelete
+        | VendorCall::MuxStreamComplete
+        | VendorCall::MuxStreamDisable
+        | VendorCall::MuxStreamEnable
+        | VendorCall::MuxStreamResetKey
+        | VendorCall::MuxStreamPlaybackIds
+        | VendorCall::MuxPlaybackIdGet
+        | VendorCall::MuxAssetList
+        | VendorCall::MuxAssetGet
+        | VendorCall::MuxAssetDelete
+        | VendorCall::MuxWhoAmI
+        | VendorCall::MuxWebhooks
+        | VendorCall::MuxManifest => {
+            Use::Never("another platform's: `mux.rs` tries them")
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Scene {
     pub(crate) backend: AgoraBackend,
     postgres: bool,
     webhooks: bool,
+    mux: bool,
 }
 
 impl Scene {
@@ -29,6 +30,7 @@ impl Scene {
             backend,
             postgres: false,
             webhooks: false,
+            mux: false,
         }
     }
 
@@ -44,6 +46,11 @@ impl Scene {
             webhooks: true,
             ..self
         }
+    }
+
+    /// On another platform, which has no idempotency keys.
+    pub(crate) fn on_mux(self) -> Self {
+        Self { mux: true, ..self }
     }
 
     /// The next process need not wait for their leases.
@@ -99,6 +106,21 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
         && agora["sid"].is_null()
 }
 
+/// As fast as the vendors' clock.
+fn further(scene: Scene, vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
+    if !scene.mux {
+        return Vec::new();
+    }
+    let mut further = vendors.mux_environment();
+    further.extend([
+        ("RELAYKEEPER__PLATFORMS__DEFAULT", "mux".to_owned()),
+        ("RELAYKEEPER__MUX__READS_PER_SECOND", "50".to_owned()),
+        ("RELAYKEEPER__MUX__WRITES_PER_SECOND", "50".to_owned()),
+        ("RELAYKEEPER__MUX__RECORDINGS_INTERVAL", "300ms".to_owned()),
+    ]);
+    further
+}
+
 pub(crate) struct Stage {
     pub(crate) vendors: SimulatedVendors,
     pub(crate) database: TestDatabase,
@@ -111,18 +133,27 @@ impl Stage {
     fn new(scene: Scene, database: &TestDatabase, points: &[String]) -> Self {
         let vendors = SimulatedVendors::start(Options {
             speed: 50.0,
+            // Mux holds a lost feed for the whole of `feed_timeout`.
+            wire_speed: Some(if scene.mux { 5.0 } else { 1.0 }),
             // A restarted process cannot keep the 2 s limit; its repeated start searches for the first one.
             start_within: PATIENCE,
             ..options()
         })
         .expect("vendors");
-        let service = RestartingService::open(&vendors, scene.backend, &database.url, points);
+        let service = RestartingService::open(
+            &vendors,
+            scene.backend,
+            &database.url,
+            points,
+            further(scene, &vendors),
+        );
         if scene.webhooks {
             let to = |path: &str| Some(format!("{}/webhooks/{path}", service.url));
             vendors.set_webhooks(WebhookUrls {
                 cloudflare_live: to("cloudflare/live"),
                 cloudflare_stream: to("cloudflare/stream"),
                 agora: to("agora"),
+                mux: to("mux"),
                 duplicates: true,
                 reordered: false,
             });

@@ -20,6 +20,7 @@ async fn webhooks_are_signed_and_sent_twice_if_asked() {
         cloudflare_live: url("/live"),
         cloudflare_stream: url("/stream"),
         agora: url("/agora"),
+        mux: None,
         duplicates: true,
         reordered: true,
     };

@@ -33,15 +33,17 @@ pub struct RestartingService {
 }
 
 impl RestartingService {
-    /// Kills each process at the next of `points`.
+    /// Kills each process at the next of `points`. `further`: variables.
     pub fn open(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database_url: &str,
         points: &[String],
+        further: Vec<(&'static str, String)>,
     ) -> Self {
         let port = a_port();
-        let environment = environment(vendors, backend, database_url, port);
+        let mut environment = environment(vendors, backend, database_url, port);
+        environment.extend(further);
         let url = format!("http://127.0.0.1:{port}");
         let closing = Arc::<AtomicBool>::default();
         let child = Arc::<Mutex<Option<Child>>>::default();

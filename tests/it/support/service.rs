@@ -369,11 +369,19 @@ impl Stage {
         options: Options,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::with_vendors(backend, options, |_, settings| change(settings)).await
+    }
+
+    pub async fn with_vendors(
+        backend: AgoraBackend,
+        options: Options,
+        change: impl FnOnce(&SimulatedVendors, &mut Settings),
+    ) -> Self {
         let vendors = SimulatedVendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
         settings.server.shutdown_grace = Duration::from_millis(200);
-        change(&mut settings);
+        change(&vendors, &mut settings);
         let service = Service::start(settings).await;
         Self {
             vendors,
@@ -408,6 +416,7 @@ pub fn webhooks(service_url: &str) -> WebhookUrls {
         cloudflare_live: at("cloudflare/live"),
         cloudflare_stream: at("cloudflare/stream"),
         agora: at("agora"),
+        mux: at("mux"),
         ..WebhookUrls::default()
     }
 }
