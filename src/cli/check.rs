@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use relaykeeper::application::{self, descriptors};
 use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::platforms::Platform as _;
 use relaykeeper::platforms::cloudflare::{Cloudflare, TokenState};
+use relaykeeper::platforms::mux::MuxPlatform;
 use relaykeeper::store::Store;
 use relaykeeper::vendors;
 use relaykeeper::vendors::agora::Agora;
@@ -75,6 +77,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         open_files(&settings, &report);
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;
+        mux(&settings, &mut report).await?;
         agora(&settings, &mut report).await?;
         Ok(report.sum())
     })
@@ -194,6 +197,26 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
             "not set; read from Cloudflare's responses (CLOUDFLARE_STREAM_CUSTOMER_BASE_URL sets it)",
         );
     }
+    Ok(())
+}
+
+async fn mux(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()> {
+    if !settings.mux.has_credentials() {
+        return Ok(());
+    }
+    let mux = MuxPlatform::new(settings, &Lease::for_good())?;
+    let remedy = "create an access token with Mux Video, read and write";
+    match mux.check(permit_request()).await {
+        Ok(()) => report.good("Mux token", "accepted; it reads live streams"),
+        Err(error) => report.bad("Mux token", &explain(&error, remedy)),
+    }
+    if let Ok(environment) = mux.environment(permit_request()).await {
+        report.note("Mux environment", &environment);
+    }
+    report.note(
+        "Mux recordings",
+        "kept and billed until they are deleted: relay.delete_recording_after_days has no effect at Mux",
+    );
     Ok(())
 }
 

@@ -14,7 +14,8 @@ use clap::{Args, ValueEnum};
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{
     AgoraBackend, AgoraSettings, AuthSettings, CloudRecordingSettings, CloudflareSettings,
-    DatabaseSettings, ServerSettings, Settings, StorageSettings, WebhooksSettings,
+    DatabaseSettings, MuxSettings, PlatformsSettings, ServerSettings, Settings, StorageSettings,
+    WebhooksSettings,
 };
 use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls};
 use relaykeeper::store::DatabaseLock;
@@ -43,6 +44,9 @@ pub(super) struct SandboxArgs {
     /// Egress product. Default: agora.backend.
     #[arg(long, value_enum)]
     backend: Option<SandboxBackend>,
+    /// Streaming platform of starts that name none. Default: platforms.default.
+    #[arg(long, value_enum)]
+    platform: Option<SandboxPlatform>,
     /// Make a vendor call fail; can be repeated. --help lists calls and faults.
     #[arg(long = "fault", value_name = "CALL=KIND[,…]", value_parser = fault, long_help = fault_help())]
     faults: Vec<VendorFault>,
@@ -73,6 +77,24 @@ enum SandboxBackend {
     CloudRecording,
     /// A Media Push converter.
     MediaPush,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum SandboxPlatform {
+    /// Cloudflare Stream.
+    Cloudflare,
+    /// Mux Video.
+    Mux,
+}
+
+impl SandboxPlatform {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cloudflare => "cloudflare",
+            Self::Mux => "mux",
+        }
+    }
 }
 
 struct Endpoint {
@@ -250,6 +272,7 @@ fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
             cloudflare_live: address("cloudflare/live"),
             cloudflare_stream: address("cloudflare/stream"),
             agora: address("agora"),
+            mux: address("mux"),
             ..WebhookUrls::default()
         },
         ..Options::default()
@@ -296,7 +319,12 @@ fn settings(
         janitor: loaded.janitor,
         vendors: loaded.vendors,
         telemetry: loaded.telemetry,
-        platforms: loaded.platforms,
+        platforms: match args.platform {
+            None => loaded.platforms,
+            Some(platform) => PlatformsSettings {
+                default: platform.name().to_owned(),
+            },
+        },
         cloudflare: CloudflareSettings {
             account_id: vendors.account_id().to_owned(),
             api_token: vendors.cloudflare_api_token().into(),
@@ -306,6 +334,15 @@ fn settings(
             live_webhook_secret: vendors.live_webhook_secret().into(),
             stream_webhook_secret: vendors.stream_webhook_secret().into(),
             ..usual.cloudflare
+        },
+        mux: MuxSettings {
+            token_id: vendors.mux_token_id().to_owned(),
+            token_secret: vendors.mux_token_secret().into(),
+            api_base_url: vendors.mux_api_base_url(),
+            playback_base_url: vendors.mux_playback_base_url(),
+            webhook_secrets: vec![vendors.mux_webhook_secret().into()],
+            recordings_interval: loaded.mux.recordings_interval,
+            ..usual.mux
         },
         agora: AgoraSettings {
             app_id: vendors.agora_app_id().to_owned(),

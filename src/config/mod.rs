@@ -12,6 +12,7 @@ mod fleet;
 mod keys;
 mod load;
 mod media_push;
+mod mux;
 mod network;
 mod platforms;
 mod postgres_parameters;
@@ -33,6 +34,7 @@ pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
 pub use fleet::FleetSettings;
 pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
+pub use mux::MuxSettings;
 pub use network::{Network, NotANetwork};
 pub use platforms::PlatformsSettings;
 pub use pricing::PricingSettings;
@@ -61,13 +63,14 @@ pub struct Settings {
     pub vendors: VendorsSettings,
     pub platforms: PlatformsSettings,
     pub cloudflare: CloudflareSettings,
+    pub mux: MuxSettings,
     pub agora: AgoraSettings,
     pub pricing: PricingSettings,
     pub webhooks: WebhooksSettings,
     pub telemetry: TelemetrySettings,
 }
 
-const PLATFORMS: [&str; 1] = [cloudflare::NAME];
+const PLATFORMS: [&str; 2] = [cloudflare::NAME, mux::NAME];
 
 impl Default for PlatformsSettings {
     fn default() -> Self {
@@ -79,7 +82,8 @@ impl Default for PlatformsSettings {
 
 /// The short names of the platforms' settings.
 fn platform_short_names() -> impl Iterator<Item = (&'static str, &'static str)> {
-    cloudflare::SHORT_NAMES.into_iter()
+    let all = cloudflare::SHORT_NAMES.into_iter();
+    all.chain(mux::SHORT_NAMES)
 }
 
 impl Settings {
@@ -89,10 +93,21 @@ impl Settings {
             report.note("platforms.default", format!("must be one of {names}"));
         }
         self.cloudflare.check(report);
+        self.mux.check(report);
     }
 
-    /// What `serve` needs for a platform: whether it is missing, its key, and where to get it.
+    /// What `serve` needs for platforms: whether it is missing, its key, and where to get it. A platform without any credentials is
+    /// off, unless it is the default.
     fn needed_for_platforms(&self) -> impl Iterator<Item = (bool, &'static str, &'static str)> {
-        self.cloudflare.needed().into_iter()
+        let default = self.platforms.default.as_str();
+        [
+            (cloudflare::NAME, self.cloudflare.needed()),
+            (mux::NAME, self.mux.needed()),
+        ]
+        .into_iter()
+        .filter(move |(name, needed)| {
+            *name == default || needed.iter().any(|(is_missing, ..)| !is_missing)
+        })
+        .flat_map(|(_, needed)| needed)
     }
 }

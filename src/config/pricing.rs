@@ -9,6 +9,8 @@ use super::problem::SettingsReport;
 #[serde(default, deny_unknown_fields)]
 pub struct PricingSettings {
     pub cloudflare_stored: f64,
+    pub mux_encoded: f64,
+    pub mux_stored: f64,
     pub agora: f64,
 }
 
@@ -16,6 +18,8 @@ impl Default for PricingSettings {
     fn default() -> Self {
         Self {
             cloudflare_stored: 5.0,
+            mux_encoded: 25.0,
+            mux_stored: 2.4,
             agora: 14.0,
         }
     }
@@ -30,6 +34,13 @@ impl PricingSettings {
         micros(self.cloudflare_stored).unwrap_or_default()
     }
 
+    /// Micro-dollars per 1,000 minutes of a broadcast: encoded once, stored for a month.
+    #[must_use]
+    pub fn mux_micros(&self) -> u64 {
+        let parts = [self.mux_encoded, self.mux_stored].map(micros);
+        parts.into_iter().flatten().sum()
+    }
+
     /// Micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn agora_micros(&self) -> u64 {
@@ -39,6 +50,8 @@ impl PricingSettings {
     pub(super) fn check(&self, report: &mut SettingsReport) {
         for (key, price) in [
             ("pricing.cloudflare_stored", self.cloudflare_stored),
+            ("pricing.mux_encoded", self.mux_encoded),
+            ("pricing.mux_stored", self.mux_stored),
             ("pricing.agora", self.agora),
         ] {
             if micros(price).is_none() {

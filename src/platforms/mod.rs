@@ -2,6 +2,8 @@
 //! the rest of the program knows [`Platform`] alone.
 
 pub mod cloudflare;
+pub mod mux;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, LastError, Notification, Refused, VendorError};
 use cloudflare::CloudflarePlatform;
+use mux::MuxPlatform;
 
 /// A client of one platform. Calls wait for a permit of the platform's own governors, and fail with
 /// [`Class::NotFound`] for an id that the platform does not know.
@@ -99,7 +102,8 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
     /// Counts the viewers of a broadcast. `None`: the platform does not tell.
     async fn viewers(&self, permit: PermitRequest, ingest: &str) -> Option<u64>;
 
-    /// Verifies and reads a notification. `source`: which of the platform's webhooks; `None`: it has no such one.
+    /// Verifies and reads a notification. `source`: which of the platform's webhooks, empty if its address names none; `None`: it has
+    /// no such one.
     fn verify_event(
         &self,
         source: &str,
@@ -321,6 +325,9 @@ impl Platforms {
         if platforms.default == cloudflare::NAME || settings.cloudflare.has_credentials() {
             let cloudflare = CloudflarePlatform::new(settings, runtime, lease, fleet)?;
             platforms = platforms.with(Arc::new(cloudflare));
+        }
+        if platforms.default == mux::NAME || settings.mux.has_credentials() {
+            platforms = platforms.with(Arc::new(MuxPlatform::new(settings, lease)?));
         }
         Ok(platforms)
     }

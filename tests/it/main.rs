@@ -31,6 +31,8 @@ mod logs;
 mod many;
 mod metrics;
 mod migrations;
+mod mux;
+mod mux_client;
 mod oddities;
 mod panics;
 mod platforms;

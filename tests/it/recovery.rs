@@ -41,6 +41,16 @@ async fn a_relay_survives_two_kills_at_the_same_point(#[case] scene: Scene) {
     killed_at_each(scene, points, 2).await;
 }
 
+/// A lost answer to a creation is looked up, not repeated. A poll changes nothing.
+#[rstest]
+#[case::cloud_recording(Scene::sqlite(CloudRecording).on_mux().with_webhooks())]
+#[case::media_push(Scene::sqlite(MediaPush).on_mux())]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_on_mux_survives_a_kill_at_any_point(#[case] scene: Scene) {
+    let points = only(every_point(scene).await, |operation| !operation.is_a_poll());
+    killed_at_each(scene, points, 1).await;
+}
+
 /// The database matters only for points around saves.
 #[rstest]
 #[case::cloud_recording(Scene::postgres(CloudRecording))]

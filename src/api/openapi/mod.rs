@@ -75,6 +75,7 @@ use document_defaults::DocumentDefaults;
         recorder::token,
         recorder::presence,
         webhooks::platforms::notify,
+        webhooks::platforms::notify_without_source,
         webhooks::agora::notify,
     ),
     components(schemas(ProblemBody<'static>)),

@@ -40,8 +40,9 @@ impl WebhookReceiver {
 
 pub(super) fn routes(routes: &mut Routes<'_>) {
     routes
-        .writes("/webhooks/{platform}/{source}", platforms::notify)
-        .writes("/webhooks/agora", agora::notify);
+        .writes("/webhooks/agora", agora::notify)
+        .writes("/webhooks/{platform}", platforms::notify_without_source)
+        .writes("/webhooks/{platform}/{source}", platforms::notify);
 }
 
 /// The notification was received. It may have no effect.

@@ -27,15 +27,45 @@ pub(in crate::api) async fn notify(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let (platform, source) = path.into_inner();
+    receive(&request, &platform, &source, &body, &api).await
+}
+
+/// A platform's notifications, from its only webhook
+///
+/// The feed or a recording changed.
+#[utoipa::path(
+    post, path = "/webhooks/{platform}", tag = "webhooks", operation_id = "platformNotificationWithoutSource",
+    params(("platform" = String, Path, description = "The platform's name.")),
+    security(("platform_signature" = [])),
+    request_body(content = serde_json::Value, description = "The vendor's notification."),
+    responses((status = 200, body = Received, description = "Received; also answers unknown notifications.")),
+    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
+)]
+pub(in crate::api) async fn notify_without_source(
+    request: HttpRequest,
+    path: web::Path<String>,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    receive(&request, &path, "", &body, &api).await
+}
+
+async fn receive(
+    request: &HttpRequest,
+    platform: &str,
+    source: &str,
+    body: &web::Bytes,
+    api: &Api,
+) -> Result<HttpResponse, Problem> {
     let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
-    let platform = api.platforms.get(&platform);
+    let platform = api.platforms.get(platform);
     let notification =
-        platform.and_then(|platform| platform.verify_event(&source, &header, &body, api.now()));
+        platform.and_then(|platform| platform.verify_event(source, &header, body, api.now()));
     let Some((platform, notification)) = platform.zip(notification) else {
         return Err(Problem::not_found(
             "No platform that is on has this webhook.",
         ));
     };
     let endpoint = format!("{}/{source}", platform.name());
-    accept(&api, &endpoint, &body, notification).await
+    accept(api, &endpoint, body, notification).await
 }

@@ -77,7 +77,7 @@ async fn probe(
             .any(|missing| missing.key.starts_with(vendor))
     };
     let (no_cloudflare, no_agora) = (
-        lacks("cloudflare."),
+        !settings.cloudflare.has_credentials(),
         ["agora.app_id", "agora.customer"].into_iter().any(lacks),
     );
     if no_cloudflare && no_agora {

@@ -55,6 +55,10 @@ pub(super) fn quicken(settings: &mut Settings) {
         ..settings.vendors
     };
     settings.cloudflare.recordings_interval = Duration::from_millis(500);
+    settings.mux.recordings_interval = Duration::from_millis(500);
+    // The simulated clock's seconds are shorter.
+    settings.mux.reads_per_second = 4;
+    settings.mux.writes_per_second = 4;
     settings.agora.not_found_backoff = [500, 500, 1000, 1000, 2000]
         .map(Duration::from_millis)
         .to_vec();
@@ -218,8 +222,9 @@ impl Demo<'_> {
             (
                 "cost",
                 format!(
-                    "{} for {minutes} minute{plural} at Cloudflare, {} for Agora's egress",
+                    "{} for {minutes} minute{plural} at {}, {} for Agora's egress",
                     dollars(number(cost, "cost_micros")),
+                    platform_name(&text(&relay, "platform")),
                     dollars(number(cost, "agora_cost_micros"))
                 ),
             ),
@@ -279,6 +284,14 @@ impl Demo<'_> {
             bail!("{what}: status {status}: {}", text(&body, "detail"));
         }
         Ok(body)
+    }
+}
+
+fn platform_name(name: &str) -> &str {
+    match name {
+        "cloudflare" => "Cloudflare",
+        "mux" => "Mux",
+        other => other,
     }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 use super::envelope::{Context, is_own, ray};
 use super::{CloudflareSetupError, VENDOR, base_url, ratelimit};
 use crate::config;
+pub(super) use crate::platforms::wire::is_id;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::health::CallHealth;
 use crate::vendors::http::{self, RawResponse, failure};
@@ -298,11 +299,4 @@ impl ApiClient {
             },
         }
     }
-}
-
-pub(super) fn is_id(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

@@ -1,25 +1,11 @@
-//! Decodes optional fields: one that is missing, null or of an undocumented shape reads as `None`.
+//! Cloudflare's forms of times and lists.
 
 use chrono::{DateTime, Utc};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
+pub(super) use crate::platforms::wire::{count, lenient, readable};
 use crate::vendors::number::whole;
-
-pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
-}
-
-/// A whole number from 0, also written as 30.0.
-pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(whole(&value).and_then(|number| u64::try_from(number).ok()))
-}
 
 /// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §2.4`).
 pub(super) fn time<'de, D: Deserializer<'de>>(
@@ -30,11 +16,6 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
         .as_str()
         .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
         .map(|time| time.to_utc()))
-}
-
-pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
-    let read = |item| serde_json::from_value(item).ok();
-    items.into_iter().filter_map(read).collect()
 }
 
 /// A bare array, or an object with the array under `key` and a `total` (`cloudflare-stream.md §2.10`).
