@@ -33,6 +33,7 @@ mod metrics;
 mod migrations;
 mod mux;
 mod mux_client;
+mod mux_sdk;
 mod oddities;
 mod panics;
 mod platforms;

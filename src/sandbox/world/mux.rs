@@ -305,6 +305,7 @@ pub(in crate::sandbox) fn asset_object(
         "max_resolution_tier": "1080p",
         "master_access": "none",
         "video_quality": "plus",
+        "encoding_tier": "smart",
     });
     if let Some(object) = object.as_object_mut() {
         if asset.is_live {

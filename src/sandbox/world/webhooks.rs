@@ -197,9 +197,6 @@ pub(in crate::sandbox) fn notify_mux(
             "object": { "type": object, "id": id },
             "environment": { "name": "Sandbox", "id": world.keys.mux_environment },
             "data": data,
-            "request_id": null,
-            "accessor": null,
-            "accessor_source": null,
             "attempts": [],
         });
         state.send(url, Signer::Mux(secret), &body);
