@@ -52,7 +52,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn tables() -> [TableCreateStatement; 17] {
+fn tables() -> [TableCreateStatement; 18] {
     [
         instance(),
         relays(),
@@ -60,6 +60,7 @@ fn tables() -> [TableCreateStatement; 17] {
         recordings(),
         stream_costs(),
         cleanup_jobs(),
+        kept_ingests(),
         outbox(),
         outbox_head(),
         webhook_deliveries(),
@@ -177,6 +178,29 @@ fn cleanup_jobs() -> TableCreateStatement {
         .col(timestamp_with_time_zone_null("expires_at"))
         .col(integer("attempts"))
         .col(text_null("last_error"))
+        .take()
+}
+
+/// `holder`: a relay's id, `cleanup`, or null. `options`, `last_sessions`: JSON.
+fn kept_ingests() -> TableCreateStatement {
+    Table::create()
+        .table("kept_ingests")
+        .col(big_integer("channel_id"))
+        .col(text("platform"))
+        .col(text("ingest_id"))
+        .col(text("tag"))
+        .col(text("hls_url"))
+        .col(text_null("dash_url"))
+        .col(text("options"))
+        .col(text_null("holder"))
+        .col(timestamp_with_time_zone_null("held_since"))
+        .col(boolean("key_stale"))
+        .col(integer("key_version"))
+        .col(boolean("reopen"))
+        .col(timestamp_with_time_zone_null("quiet_since"))
+        .col(text("last_sessions"))
+        .col(timestamp_with_time_zone("created_at"))
+        .primary_key(Index::create().col("channel_id").col("platform"))
         .take()
 }
 

@@ -47,8 +47,8 @@ pub use janitor::{Finding, FindingKind, FindingVerdict, Sweep, SweepError, sweep
 pub use node_runner::{NodeRunner, TakenOver};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
-    RequestError, RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError,
-    StopRequest,
+    GiveUpError, RequestError, RequestKey, StartAnswer, StartError, StartRequest, StopAnswer,
+    StopError, StopRequest,
 };
 pub use service::{PageStatus, RelayService};
 pub use status::Readiness;

@@ -32,6 +32,7 @@ pub(super) fn save(
             .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step, &row),
+        kept_ingest: Vec::new(),
         outbox: outbox(durable, step, now, wall),
         projection: Some(Projection::of(durable)),
         row,

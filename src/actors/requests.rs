@@ -100,7 +100,19 @@ pub enum StopError {
     Request(#[from] RequestError),
 }
 
-/// Why a start or a stop failed.
+/// Why a kept ingest was not given up.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GiveUpError {
+    #[error("the channel keeps no ingest at this platform")]
+    NothingKept,
+    #[error("a relay or the cleanup uses the ingest")]
+    InUse,
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Why a request failed.
 #[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RequestError {

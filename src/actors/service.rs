@@ -1,5 +1,6 @@
 //! What the API calls: start, stop, find and sweep.
 
+mod ingests;
 mod keys;
 mod remote;
 mod start;

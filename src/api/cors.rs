@@ -8,7 +8,7 @@ const MAX_AGE: usize = 3600;
 /// No cookies: callers send a bearer token. All request headers, since tracing libraries add theirs (`baggage`).
 pub(super) fn of(origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allow_any_header()
         .expose_headers([LOCATION, RETRY_AFTER])
         .expose_headers(

@@ -17,21 +17,23 @@ pub(super) struct PlaybackView {
     dash_url: Option<String>,
     /// Whether a buyer can play the broadcast now.
     is_live: bool,
-    /// `live`: a broadcast, on air or about to be; `recording`: the last recording.
+    /// `live`: a broadcast, on air or about to be; `recording`: the last recording; `ingest`: the ingest that the channel keeps
+    /// for its next broadcast, as long as there is no recording.
     #[schema(schema_with = source)]
     source: &'static str,
-    relay_id: Uuid,
-    /// Null for a recording.
+    /// Null for an ingest.
+    relay_id: Option<Uuid>,
+    /// Null unless it is a broadcast.
     #[schema(schema_with = status)]
     relay_status: Option<RelayStatus>,
-    /// The recording's id at the platform. Null for a broadcast, as are the next two fields.
+    /// The recording's id at the platform. Null unless it is a recording, as are the next two fields.
     video_uid: Option<String>,
     thumbnail_url: Option<String>,
     duration_seconds: Option<u64>,
 }
 
 fn source() -> Object {
-    describe::one_of(["live", "recording"])
+    describe::one_of(["live", "recording", "ingest"])
 }
 
 fn status() -> Object {
@@ -48,7 +50,7 @@ impl Api {
                 dash_url: relay.dash_playback_url,
                 is_live: relay.is_live,
                 source: "live",
-                relay_id: relay.id,
+                relay_id: Some(relay.id),
                 relay_status: Some(relay.relay_status),
                 video_uid: None,
                 thumbnail_url: None,
@@ -59,7 +61,7 @@ impl Api {
             return Ok(broadcast);
         }
         let recording = self.store.last_ready_recording(channel_id).await?;
-        Ok(recording.and_then(|recording| {
+        let recording = recording.and_then(|recording| {
             let view = recording_view(&recording);
             Some(PlaybackView {
                 channel_id,
@@ -67,12 +69,28 @@ impl Api {
                 dash_url: view.dash_url,
                 is_live: false,
                 source: "recording",
-                relay_id: *recording.relay_id,
+                relay_id: Some(*recording.relay_id),
                 relay_status: None,
                 video_uid: Some(view.id),
                 thumbnail_url: view.thumbnail_url,
                 duration_seconds: view.duration_seconds,
             })
+        });
+        if recording.is_some() {
+            return Ok(recording);
+        }
+        let kept = self.store.kept_ingests_of(channel_id).await?;
+        Ok(kept.into_iter().next().map(|kept| PlaybackView {
+            channel_id,
+            hls_url: kept.hls_url,
+            dash_url: kept.dash_url,
+            is_live: false,
+            source: "ingest",
+            relay_id: None,
+            relay_status: None,
+            video_uid: None,
+            thumbnail_url: None,
+            duration_seconds: None,
         }))
     }
 }

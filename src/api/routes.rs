@@ -67,6 +67,18 @@ impl<'a> Routes<'a> {
         self.service(&[("post", path)], resource)
     }
 
+    pub(super) fn deletes<H, Args>(&mut self, path: &str, handler: H) -> &mut Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        let resource: Resource = web::resource(path)
+            .route(web::delete().to(handler))
+            .default_service(web::to(|| refuse("DELETE")));
+        self.service(&[("delete", path)], resource)
+    }
+
     pub(super) fn service(
         &mut self,
         routes: &[(&str, &str)],

@@ -4,6 +4,7 @@ pub(super) mod channels;
 pub(super) mod costs;
 pub(super) mod deliveries;
 pub(super) mod events;
+pub(super) mod ingests;
 pub(super) mod relays;
 pub(super) mod start;
 pub(super) mod stop;
@@ -18,6 +19,8 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .reads("/channels/{channel_id}", channels::channel)
         .reads("/channels/{channel_id}/playback", channels::playback)
         .reads("/channels/{channel_id}/relays", channels::history)
+        .deletes("/channels/{channel_id}/ingest", ingests::give_up)
+        .reads("/ingests", ingests::ingests)
         .reads("/relays", relays::relays)
         .reads("/relays/{relay_id}", relays::relay)
         .reads("/relays/{relay_id}/events", relays::events)

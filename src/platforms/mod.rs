@@ -67,6 +67,15 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
         question: FeedQuestion,
     ) -> Result<Option<FeedReading>, VendorError>;
 
+    /// Ends the broadcast, with these settings from then on, and takes publishers again. May be repeated from any point.
+    /// Returns the session that it ended, if that is known.
+    async fn end_broadcast(
+        &self,
+        permit: PermitRequest,
+        ingest: &str,
+        settings: &NewIngest,
+    ) -> Result<Option<String>, VendorError>;
+
     /// Ends the broadcast and refuses publishers. May be repeated.
     async fn close(&self, permit: PermitRequest, ingest: &str) -> Result<(), VendorError>;
 
@@ -143,7 +152,7 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
 /// A request's header by its name in lower case.
 pub type HeaderOf<'a, 'h> = &'a (dyn Fn(&str) -> Option<&'h [u8]> + 'a);
 
-/// An ingest to create.
+/// The settings of an ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewIngest {
     /// Our tag, which the ingest bears.
@@ -266,6 +275,8 @@ pub enum RecordingsSearch {
     Thorough(PermitRequest),
     /// All of this ingest, which is removed.
     AfterRemoval(PermitRequest),
+    /// All of this ingest since a time: one that a channel keeps has those of every show.
+    Since(PermitRequest, DateTime<Utc>),
 }
 
 /// The budget of feed polls.

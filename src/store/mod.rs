@@ -42,6 +42,7 @@ pub use entities::cost::Model as LedgerRow;
 pub use entities::ended_session::Model as EndedSession;
 pub use entities::idempotency_key::Model as IdempotencyRecord;
 pub use entities::instance::Model as Instance;
+pub use entities::kept_ingest::{KeptIngestOptions, Model as KeptIngestRow};
 pub use entities::outbox::Model as OutboxMessage;
 pub use entities::recording::Model as RecordingRow;
 pub use entities::relay::{Model as StoredRelay, Unreadable};
@@ -55,6 +56,9 @@ pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
 pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
+pub use operations::kept_ingests::{
+    GivenUp, Holder, KeptIngestChange, KeptIngestClaim, KeptIngestWrite,
+};
 pub use operations::purge::Purge;
 pub use operations::save::{Save, Saved};
 pub use page::{Page, PageRequest};
@@ -68,6 +72,9 @@ use operations::alarms::{ClearAlarm, Forget, RaiseAlarm, Remember};
 use operations::cleanup_jobs::{AddCleanupJobs, PostponeCleanupJob, SettleCleanupJob};
 use operations::deliveries::{Redeliver, SetDelivers};
 use operations::instance::{DrawInstance, PingWriter, TakeEpoch, TryWrite};
+use operations::kept_ingests::{
+    ClaimKeptIngest, GiveUpKeptIngest, MarkKeyStale, ReleaseKeptIngest,
+};
 use sql::OwnSql;
 use writer::Writer;
 
@@ -230,6 +237,69 @@ impl Store {
             error,
         };
         self.inner.writer.run(postpone).await
+    }
+
+    /// Makes a relay or the cleanup the holder of a channel's kept ingest. May be repeated. From a holder that has ended
+    /// it is taken with a stale key.
+    pub async fn claim_kept_ingest(
+        &self,
+        channel_id: i64,
+        platform: &str,
+        holder: Holder,
+        at: DateTime<Utc>,
+    ) -> Result<KeptIngestClaim, StoreError> {
+        let claim = ClaimKeptIngest {
+            channel_id,
+            platform: platform.to_owned(),
+            holder,
+            at,
+        };
+        self.inner.writer.run(claim).await
+    }
+
+    /// Ends the cleanup's claim. `renewed`: its key was renewed.
+    pub async fn release_kept_ingest(
+        &self,
+        row: &KeptIngestRow,
+        renewed: bool,
+    ) -> Result<(), StoreError> {
+        let release = ReleaseKeptIngest {
+            ingest_id: row.ingest_id.clone(),
+            platform: row.platform.clone(),
+            renewed,
+        };
+        self.inner.writer.run(release).await
+    }
+
+    /// Notes that something publishes into a kept ingest that nothing holds, and adds the job that renews its key.
+    /// Returns false if it is held or not kept.
+    pub async fn mark_key_stale(
+        &self,
+        row: &KeptIngestRow,
+        at: DateTime<Utc>,
+        cleanup_job: CleanupJobRow,
+    ) -> Result<bool, StoreError> {
+        let mark = MarkKeyStale {
+            ingest_id: row.ingest_id.clone(),
+            platform: row.platform.clone(),
+            at,
+            cleanup_job,
+        };
+        self.inner.writer.run(mark).await
+    }
+
+    /// Deletes a kept ingest's row and adds the job that removes the ingest, unless it is held.
+    pub async fn give_up_kept_ingest(
+        &self,
+        row: &KeptIngestRow,
+        cleanup_job: CleanupJobRow,
+    ) -> Result<GivenUp, StoreError> {
+        let give_up = GiveUpKeptIngest {
+            ingest_id: row.ingest_id.clone(),
+            platform: row.platform.clone(),
+            cleanup_job,
+        };
+        self.inner.writer.run(give_up).await
     }
 
     /// Stores which relay a key was used for. Returns the key's first use.

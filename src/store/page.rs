@@ -47,6 +47,10 @@ impl PageRequest {
         self.cursor.as_deref().map(TimeCursor::read).transpose()
     }
 
+    pub(super) fn after_channel(&self) -> Result<Option<ChannelCursor>, StoreError> {
+        self.cursor.as_deref().map(ChannelCursor::read).transpose()
+    }
+
     /// 0 for the first page.
     pub(super) fn after_number(&self) -> Result<i64, StoreError> {
         let Some(cursor) = &self.cursor else {
@@ -81,6 +85,33 @@ impl TimeCursor {
             .ok_or(StoreError::BadCursor)?;
         let id = Uuid::from_bytes(id);
         Ok(Self { time, id })
+    }
+}
+
+/// A row of a channel that may have several, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChannelCursor {
+    pub(super) channel_id: i64,
+    pub(super) name: String,
+}
+
+impl ChannelCursor {
+    pub(super) fn write(self) -> String {
+        let mut bytes = self.channel_id.to_be_bytes().to_vec();
+        bytes.extend(self.name.into_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read(cursor: &str) -> Result<Self, StoreError> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+        let read = bytes.as_deref().and_then(|bytes| {
+            let (channel, name) = bytes.split_first_chunk()?;
+            Some(Self {
+                channel_id: i64::from_be_bytes(*channel),
+                name: String::from_utf8(name.to_vec()).ok()?,
+            })
+        });
+        read.ok_or(StoreError::BadCursor)
     }
 }
 

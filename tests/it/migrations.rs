@@ -154,6 +154,7 @@ async fn the_schema_goes_up_down_and_up_again(database: TestDatabase) {
                 "ended_sessions",
                 "idempotency_keys",
                 "instance",
+                "kept_ingests",
                 "nodes",
                 "outbox",
                 "outbox_head",

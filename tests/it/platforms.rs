@@ -246,6 +246,21 @@ impl Platform for Kiosk {
         }))
     }
 
+    async fn end_broadcast(
+        &self,
+        _: PermitRequest,
+        id: &str,
+        _: &NewIngest,
+    ) -> Result<Option<String>, VendorError> {
+        self.called("end_broadcast");
+        let ingest = self.known("end_broadcast", id)?;
+        for enabled in [false, true] {
+            let body = json!({ "enabled": enabled });
+            self.receiver(Method::PUT, &ingest.receiver, &body).await;
+        }
+        Ok(None)
+    }
+
     async fn close(&self, _: PermitRequest, id: &str) -> Result<(), VendorError> {
         self.called("close");
         let ingest = self.known("close", id)?;

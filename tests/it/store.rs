@@ -3,6 +3,7 @@
 mod channels;
 mod deliveries;
 mod fleet;
+mod kept_ingests;
 mod ledger;
 mod lists;
 mod lock;
@@ -103,6 +104,7 @@ fn next(row: StoredRelay, expected_revision: i64, epoch: i64) -> Save {
         cleanup_jobs: vec![],
         recordings: vec![],
         cost: None,
+        kept_ingest: vec![],
         outbox: vec![],
         projection: None,
     }

@@ -72,6 +72,13 @@ pub(super) fn indexes() -> Vec<IndexCreateStatement> {
         .take(),
         index("cleanup_jobs_due", "cleanup_jobs", &["next_attempt_at"]),
         index("cleanup_jobs_by_relay", "cleanup_jobs", &["relay_id"]),
+        index(
+            "kept_ingests_one_per_ingest",
+            "kept_ingests",
+            &["ingest_id", "platform"],
+        )
+        .unique()
+        .take(),
         index("outbox_sequence", "outbox", &["relay_id", "sequence"])
             .unique()
             .take(),

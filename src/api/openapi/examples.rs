@@ -26,6 +26,8 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             "source": "live", "relay_id": RELAY, "relay_status": "active", "video_uid": null, "thumbnail_url": null,
             "duration_seconds": null,
         }),
+        "IngestPage" => page("ingests", ingest()),
+        "Ingest" => ingest(),
         "RelayPage" => page("relays", relay()),
         "RecordingPage" => page("recordings", recording()),
         "EventPage" => page(
@@ -100,6 +102,13 @@ pub(super) fn problem(code: Code, status: u16, path: &str) -> Value {
 
 fn manifest(uid: &str, ending: &str) -> String {
     format!("{HOST}/{uid}/manifest/video.{ending}")
+}
+
+fn ingest() -> Value {
+    json!({
+        "channel_id": 42, "platform": platform(), "ingest_id": INPUT, "hls_playback_url": manifest(INPUT, "m3u8"),
+        "created_at": "2026-11-22T10:08:10.000Z", "relay_id": null,
+    })
 }
 
 fn relay() -> Value {

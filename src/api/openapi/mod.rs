@@ -52,6 +52,8 @@ use document_defaults::DocumentDefaults;
         v1::channels::channel,
         v1::channels::playback,
         v1::channels::history,
+        v1::ingests::ingests,
+        v1::ingests::give_up,
         v1::relays::relays,
         v1::relays::relay,
         v1::relays::events,

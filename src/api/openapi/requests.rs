@@ -39,6 +39,13 @@ pub(in crate::api) struct PageQuery {
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
+pub(in crate::api) struct PlatformQuery {
+    /// By default `platforms.default` of the settings.
+    platform: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct RelayQuery {
     #[param(schema_with = phases)]
     phase: Option<String>,

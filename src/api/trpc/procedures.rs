@@ -21,7 +21,7 @@ async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     match api.playback(channel_id).await.map_err(trpc_error)? {
         Some(playback) => Ok(json!({"hlsUrl": playback.hls_url})),
         None => Err(TrpcError::not_found(
-            "The channel is not on air and has no recording.",
+            "The channel is not on air, has no recording, and keeps no ingest.",
         )),
     }
 }

@@ -51,7 +51,7 @@ pub(in crate::api) async fn channel(
 /// Get what a channel plays
 ///
 /// The broadcast of the relay that holds the channel's slot (`source` is `live`), on air or about to be; else the last
-/// recording.
+/// recording; else the ingest that the channel keeps (`source` is `ingest`), whose URL plays its next broadcast.
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/playback", tag = "channels", operation_id = "getPlayback",
     params(ChannelPath),
@@ -69,7 +69,7 @@ pub(in crate::api) async fn playback(
         Some(playback) => Ok(HttpResponse::Ok().json(playback)),
         None => Err(Problem::new(
             Code::NoPlayback,
-            "The channel is not on air and has no recording.",
+            "The channel is not on air, has no recording, and keeps no ingest.",
         )),
     }
 }

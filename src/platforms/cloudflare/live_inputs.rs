@@ -160,6 +160,28 @@ impl Cloudflare {
         Ok(())
     }
 
+    /// Enables a live input that was disabled, with all its settings.
+    pub async fn enable_live_input(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+        settings: &NewLiveInput,
+    ) -> Result<(), VendorError> {
+        let mut body = settings.update_body();
+        if let Some(object) = body.as_object_mut() {
+            object.insert("enabled".to_owned(), true.into());
+        }
+        let call = ApiCall::new("live_inputs.enable", Method::PUT, self.live_input_path(uid));
+        let flaw = |wire: &WireLiveInput| {
+            let is_off = wire.enabled == Some(false);
+            wire.flaw(Some(uid))
+                .or(is_off.then_some("it is still disabled"))
+        };
+        let wire = self.api.result_if(permit, call.body(body), flaw).await?;
+        self.read_live_input(wire);
+        Ok(())
+    }
+
     /// Gives a live input new credentials. Id and playback stay; a publisher with the old key is disconnected
     /// (`cloudflare-stream.md §2.8`).
     pub async fn rotate_keys(

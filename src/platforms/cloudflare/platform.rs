@@ -138,12 +138,7 @@ impl Platform for CloudflarePlatform {
         new: &NewIngest,
     ) -> Result<EnsuredIngest, VendorError> {
         const CALL: &str = "live_inputs.create";
-        let new = NewLiveInput {
-            tag: new.tag.clone(),
-            name: new.title.clone(),
-            timeout_seconds: new.feed_timeout_seconds,
-            delete_recording_after_days: new.delete_recording_after_days,
-        };
+        let new = NewLiveInput::from(new);
         let CreatedLiveInput {
             live_input,
             echo_differs,
@@ -252,6 +247,22 @@ impl Platform for CloudflarePlatform {
         }))
     }
 
+    async fn end_broadcast(
+        &self,
+        permit: PermitRequest,
+        ingest: &str,
+        settings: &NewIngest,
+    ) -> Result<Option<String>, VendorError> {
+        let customer = self.client.customer();
+        let before = customer.lifecycle(permit, ingest).await.ok();
+        self.client.disable_live_input(permit, ingest).await?;
+        let settings = NewLiveInput::from(settings);
+        self.client
+            .enable_live_input(permit, ingest, &settings)
+            .await?;
+        Ok(before.and_then(|before| before.video_uid))
+    }
+
     async fn close(&self, permit: PermitRequest, ingest: &str) -> Result<(), VendorError> {
         self.client.disable_live_input(permit, ingest).await
     }
@@ -271,11 +282,16 @@ impl Platform for CloudflarePlatform {
             RecordingsSearch::Shared { since } => self.recordings.poll(ingest, since).await,
             RecordingsSearch::Thorough(permit) => match client.videos_of(permit, ingest).await {
                 Err(error) if error.class == Class::NotFound => {
-                    client.videos_by_input(permit, ingest).await
+                    client.videos_by_input(permit, ingest, None).await
                 }
                 found => found,
             },
-            RecordingsSearch::AfterRemoval(permit) => client.videos_by_input(permit, ingest).await,
+            RecordingsSearch::AfterRemoval(permit) => {
+                client.videos_by_input(permit, ingest, None).await
+            }
+            RecordingsSearch::Since(permit, since) => {
+                client.videos_by_input(permit, ingest, Some(since)).await
+            }
         };
         Ok(videos?.into_iter().map(recording).collect())
     }
@@ -367,6 +383,17 @@ impl Platform for CloudflarePlatform {
 
     fn stored_micros(&self) -> u64 {
         self.stored_micros
+    }
+}
+
+impl From<&NewIngest> for NewLiveInput {
+    fn from(settings: &NewIngest) -> Self {
+        Self {
+            tag: settings.tag.clone(),
+            name: settings.title.clone(),
+            timeout_seconds: settings.feed_timeout_seconds,
+            delete_recording_after_days: settings.delete_recording_after_days,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::vendors::governor::{PermitRequest, Priority};
 use crate::vendors::{Class, Done, VendorError};
 
 /// The largest expected difference between Cloudflare's clock and ours.
-const SKEW: TimeDelta = TimeDelta::minutes(5);
+pub(super) const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 const POLL: &str = "recordings";
 /// Of one poll, for each node.
@@ -154,7 +154,7 @@ impl RecordingsPoller {
         let permit = PermitRequest::within(Priority::Finalize, PATIENCE);
         let found = self
             .cloudflare
-            .videos_by_input(permit, &waiting.ingest)
+            .videos_by_input(permit, &waiting.ingest, Some(waiting.since))
             .await;
         let ready = |video: &Video| video.state == VideoState::Ready;
         let _ = waiting

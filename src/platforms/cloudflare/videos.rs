@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::api::ApiCall;
+use super::recordings::SKEW;
 use super::video::{Video, VideoState, WireVideo};
 use super::wire::{Items, readable};
 use super::{Cloudflare, VENDOR};
@@ -38,14 +39,19 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// The videos of a live input, which may be deleted already.
+    /// The videos of a live input, which may be deleted already. `since`: only those of later broadcasts, and a few more.
     pub async fn videos_by_input(
         &self,
         permit: PermitRequest,
         uid: &str,
+        since: Option<DateTime<Utc>>,
     ) -> Result<Vec<Video>, VendorError> {
-        let call = ApiCall::new("stream.list_by_input", Method::GET, self.stream())
+        let mut call = ApiCall::new("stream.list_by_input", Method::GET, self.stream())
             .query("live_input_id", uid);
+        if let Some(since) = since {
+            let after = (since - SKEW).to_rfc3339_opts(SecondsFormat::Secs, true);
+            call = call.query("after", after);
+        }
         let (videos, _) = self.list(permit, call, "stream.list_by_input").await?;
         Ok(of_input(videos, uid))
     }

@@ -285,6 +285,20 @@ impl Platform for MuxPlatform {
         }
     }
 
+    /// The settings of a live stream stay as created.
+    async fn end_broadcast(
+        &self,
+        permit: PermitRequest,
+        ingest: &str,
+        _: &NewIngest,
+    ) -> Result<Option<String>, VendorError> {
+        let session = self.known_session(ingest, Duration::MAX);
+        self.forget_session(ingest);
+        self.api.disable(permit, ingest).await?;
+        self.api.enable(permit, ingest).await?;
+        Ok(session.map(|session| session.id))
+    }
+
     async fn close(&self, permit: PermitRequest, ingest: &str) -> Result<(), VendorError> {
         self.forget_session(ingest);
         self.api.disable(permit, ingest).await
@@ -304,7 +318,9 @@ impl Platform for MuxPlatform {
     ) -> Result<Vec<Recording>, VendorError> {
         let permit = match search {
             RecordingsSearch::Shared { .. } => PermitRequest::within(Priority::Finalize, PATIENCE),
-            RecordingsSearch::Thorough(permit) | RecordingsSearch::AfterRemoval(permit) => permit,
+            RecordingsSearch::Thorough(permit)
+            | RecordingsSearch::AfterRemoval(permit)
+            | RecordingsSearch::Since(permit, _) => permit,
         };
         let assets = self.api.assets(permit, ingest).await?;
         let urls = self.host.urls();

@@ -11,6 +11,7 @@ pub mod cost;
 pub mod ended_session;
 pub mod idempotency_key;
 pub mod instance;
+pub mod kept_ingest;
 pub mod node;
 pub mod outbox;
 pub mod outbox_head;

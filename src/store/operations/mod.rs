@@ -8,6 +8,7 @@ pub(super) mod create;
 pub(super) mod deliveries;
 pub(super) mod end_by_force;
 pub(super) mod instance;
+pub(super) mod kept_ingests;
 pub(super) mod many_rows;
 pub(super) mod outbox;
 pub(super) mod parts;

@@ -2,6 +2,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::announce::add_outbox;
 use super::bulk::update_relays;
+use super::kept_ingests::{self, KeptIngestWrite};
 use super::parts::{add_cleanup_jobs, add_cost, append_journal, journal_rows, put_recordings};
 use crate::store::entities::{relay, relay_event};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, RelayUpdate, Tx};
@@ -21,6 +22,8 @@ pub struct Save {
     /// New and changed recordings.
     pub recordings: Vec<RecordingRow>,
     pub cost: Option<LedgerRow>,
+    /// Changes of the kept ingest that the relay holds.
+    pub kept_ingest: Vec<KeptIngestWrite>,
     pub outbox: Vec<OutboxEntry>,
     /// What `channels` shows, if that changed.
     pub projection: Option<Projection>,
@@ -71,6 +74,7 @@ impl Operation for Save {
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }
+        kept_ingests::write(tx, self.row.id, &self.kept_ingest).await?;
         add_outbox(tx, &self.row, &self.outbox).await?;
         if let Some(projection) = &self.projection {
             let shown = ProjectedRow::of(&self.row, projection);

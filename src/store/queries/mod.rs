@@ -2,6 +2,7 @@
 
 mod cleanup_jobs;
 mod deliveries;
+mod kept_ingests;
 mod ledger;
 mod outbox;
 mod recordings;

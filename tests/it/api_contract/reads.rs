@@ -18,6 +18,8 @@ async fn an_unknown_channel_or_relay_is_not_found_and_its_lists_are_empty() {
     .await;
     let relay = "/v1/relays/0192f0c4-0000-7000-8000-000000000001";
     problem(service.request("GET", relay), 404, "not-found").await;
+    let ingest = "/v1/channels/42/ingest";
+    problem(service.request("DELETE", ingest), 404, "not-found").await;
     problem(
         service.request("GET", &format!("{relay}/events")),
         404,
@@ -32,6 +34,7 @@ async fn an_unknown_channel_or_relay_is_not_found_and_its_lists_are_empty() {
     .await;
     for (path, list) in [
         ("/v1/channels/42/relays", "relays"),
+        ("/v1/ingests?limit=3", "ingests"),
         ("/v1/relays?phase=live&limit=1&cursor=", "relays"),
         ("/v1/costs?from=&to=&group_by=", "costs"),
         (
@@ -57,6 +60,7 @@ async fn an_unknown_channel_or_relay_is_not_found_and_its_lists_are_empty() {
 #[case("/v1/relays?phse=live", "/phse")]
 #[case("/v1/relays?phase=live&phase=ended", "/phase")]
 #[case("/v1/channels/42/relays?cursor=nonsense", "/cursor")]
+#[case("/v1/ingests?cursor=nonsense", "/cursor")]
 #[case("/v1/relays/42", "/relay_id")]
 #[case("/v1/relays/0192f0c400007000800000000000001", "/relay_id")]
 #[case(

@@ -1,4 +1,4 @@
-use relaykeeper::platforms::cloudflare::FeedState;
+use relaykeeper::platforms::cloudflare::{FeedState, NewLiveInput};
 use relaykeeper::vendors::{Class, Done};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -168,6 +168,38 @@ async fn a_live_input_is_disabled_when_the_answer_is_that_live_input_and_does_no
     let server = answering("PUT", &input(), ok(live_input())).await;
     let error = client(&server)
         .disable_live_input(permit(), UID)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.class, error.done),
+        (Class::Unexpected, Done::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn enabling_sends_all_settings_and_is_done_unless_the_answer_says_disabled() {
+    let settings = NewLiveInput {
+        tag: "tag".into(),
+        name: "show".into(),
+        timeout_seconds: 30,
+        delete_recording_after_days: None,
+    };
+    let server = answering("PUT", &input(), ok(live_input())).await;
+    client(&server)
+        .enable_live_input(permit(), UID, &settings)
+        .await
+        .unwrap();
+    assert_eq!(
+        requests(&server).await[0].body_json::<Value>().unwrap(),
+        json!({
+            "enabled": true, "deleteRecordingAfterDays": null, "meta": {"name": "show", "relaykeeper": "tag"},
+            "recording": {"mode": "automatic", "timeoutSeconds": 30, "requireSignedURLs": false},
+        })
+    );
+    let disabled = with(live_input(), "/enabled", json!(false));
+    let server = answering("PUT", &input(), ok(disabled)).await;
+    let error = client(&server)
+        .enable_live_input(permit(), UID, &settings)
         .await
         .unwrap_err();
     assert_eq!(

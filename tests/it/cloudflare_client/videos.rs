@@ -44,7 +44,7 @@ async fn the_videos_of_a_deleted_live_input_are_found_by_the_documented_filter()
     ]);
     let server = answering("GET", &stream(""), ok(list)).await;
     let videos = client(&server)
-        .videos_by_input(permit(), UID)
+        .videos_by_input(permit(), UID, None)
         .await
         .unwrap();
     assert_eq!(

@@ -102,6 +102,7 @@ pub async fn save(
         cleanup_jobs: Vec::new(),
         recordings: Vec::new(),
         cost: None,
+        kept_ingest: Vec::new(),
         outbox: Vec::new(),
         projection: None,
     };
