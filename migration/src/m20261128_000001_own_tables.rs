@@ -135,7 +135,8 @@ fn relay_events() -> TableCreateStatement {
 fn recordings() -> TableCreateStatement {
     Table::create()
         .table("recordings")
-        .col(text("id").primary_key())
+        .col(text("platform"))
+        .col(text("id"))
         .col(uuid("relay_id"))
         .col(big_integer("channel_id"))
         .col(text("state"))
@@ -143,8 +144,10 @@ fn recordings() -> TableCreateStatement {
         .col(text_null("hls_url"))
         .col(text_null("dash_url"))
         .col(text_null("thumbnail_url"))
+        .col(text_null("location"))
         .col(timestamp_with_time_zone("created_at"))
         .col(timestamp_with_time_zone_null("ready_at"))
+        .primary_key(Index::create().col("platform").col("id"))
         .take()
 }
 
@@ -154,6 +157,7 @@ fn stream_costs() -> TableCreateStatement {
         .col(big_pk_auto("id"))
         .col(uuid("relay_id"))
         .col(big_integer("channel_id"))
+        .col(text("platform"))
         .col(text_null("stream_key_id"))
         .col(big_integer("duration_seconds"))
         .col(big_integer("cost_cents"))
@@ -170,6 +174,7 @@ fn cleanup_jobs() -> TableCreateStatement {
         .col(pk_uuid("id"))
         .col(uuid("relay_id"))
         .col(big_integer("channel_id"))
+        .col(text("platform"))
         .col(text("kind"))
         .col(text("target"))
         .col(text("data"))

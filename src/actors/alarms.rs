@@ -36,6 +36,8 @@ pub enum AlarmCode {
     ListCut,
     /// A vendor refuses our credentials.
     CredentialsRefused,
+    /// Relays or cleanup jobs need a platform that has no credentials.
+    PlatformOff,
     /// A vendor asked us to pause.
     BudgetBlocked,
     /// The wall clock was set, or the machine was suspended.
@@ -141,9 +143,15 @@ async fn causes_of_all(
             causes.add(AlarmCode::CleanupOverdue, count.kind.to_string(), detail);
         }
     }
-    let strays = CleanupKind::DisableStray;
+    for platform in context.store.cleanup_platforms().await? {
+        if context.vendors.platforms.get(&platform).is_none() {
+            let detail = "Cleanup jobs wait for this platform, which has no credentials. Keep it configured until they are done.";
+            causes.add(AlarmCode::PlatformOff, platform, detail);
+        }
+    }
+    let strays = CleanupKind::CloseStray;
     for ingest in context.store.cleanup_targets(strays).await? {
-        let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job disables it.";
+        let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job closes it.";
         causes.add(AlarmCode::Stray, ingest, detail);
     }
     if context.delivers()
@@ -175,6 +183,9 @@ async fn causes_of_all(
 
 fn own_causes(context: &NodeContext) -> Causes {
     let mut causes = Causes::default();
+    let VendorClients {
+        platforms, agora, ..
+    } = &*context.vendors;
     for relay in context.directory.all() {
         let fields = &relay.durable.ingest.settings_refused;
         if !fields.is_empty() {
@@ -182,8 +193,14 @@ fn own_causes(context: &NodeContext) -> Causes {
                 "The platform did not store these settings: {}.",
                 fields.join(", ")
             );
-            let relay = relay.durable.spec.relay_id.to_string();
-            causes.add(AlarmCode::EchoDiffers, relay, detail);
+            let relay_id = relay.durable.spec.relay_id.to_string();
+            causes.add(AlarmCode::EchoDiffers, relay_id, detail);
+        }
+        let platform = relay.durable.spec.platform.as_str();
+        if platforms.get(platform).is_none() {
+            let detail = "Unfinished relays use this platform, which has no credentials: all calls to it fail. Keep it configured \
+                 until they are over.";
+            causes.add(AlarmCode::PlatformOff, platform, detail);
         }
     }
     if let Some(step) = context.clock.step() {
@@ -194,9 +211,6 @@ fn own_causes(context: &NodeContext) -> Causes {
         );
         causes.add(AlarmCode::ClockStepped, context.node.clone(), detail);
     }
-    let VendorClients {
-        platforms, agora, ..
-    } = &*context.vendors;
     for platform in platforms.iter() {
         for complaint in platform.complaints() {
             let key = (complaint.code, complaint.subject);

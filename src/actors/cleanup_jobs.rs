@@ -124,6 +124,7 @@ mod tests {
             id: Uuid::nil().into(),
             relay_id: Uuid::nil().into(),
             channel_id: 42,
+            platform: "platform".into(),
             kind: CleanupKind::StopEgress.into(),
             target: "sid".into(),
             data: serde_json::Value::Null.into(),

@@ -251,9 +251,10 @@ mod tests {
     fn a_relay_is_found_by_what_it_has_now_and_not_by_what_it_had() {
         let directory = Directory::default();
         let is_found = |subject: &Subject| !directory.about(subject).is_empty();
-        let (ingest, converter) = (fixture::INGEST.to_owned(), "abcdef".to_owned());
-        let (ingest, converter) = (Subject::Ingest(ingest), Subject::Egress(converter));
         let mut relay = fixture::live_by_media_push();
+        let converter = Subject::Egress("abcdef".into());
+        let on = |platform| Subject::ingest(platform, fixture::INGEST);
+        let ingest = on(relay.spec.platform.as_str());
         relay.ingest.id = None;
         let tag = Subject::Tag(relay.spec.tag(7));
         publish(&directory, &relay);
@@ -261,7 +262,7 @@ mod tests {
         assert!(!is_found(&ingest));
         relay.ingest.id = Some(fixture::INGEST.into());
         publish(&directory, &relay);
-        assert!(is_found(&ingest));
+        assert!(is_found(&ingest) && !is_found(&on("another")));
         let another = EgressHandle::of_id("converter_id", "ANOTHER");
         relay.egress.as_mut().unwrap().handle = Some(another);
         relay.phase = Phase::Stopping;

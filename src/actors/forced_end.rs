@@ -34,7 +34,13 @@ fn forced_end(context: &NodeContext, stored: &StoredRelay, reason: &str) -> Forc
         .into_iter()
         .map(|cleanup| CleanupJobRow {
             expires_at: expires(&cleanup, max_hours, now),
-            ..CleanupJobRow::of(&cleanup, *stored.id, stored.channel_id, now)
+            ..CleanupJobRow::of(
+                &cleanup,
+                *stored.id,
+                stored.channel_id,
+                &stored.platform,
+                now,
+            )
         });
     let cost = cost(context, stored, now);
     let announced = [Announcement::Failed, Announcement::Ended]
@@ -98,7 +104,7 @@ fn expires(cleanup: &Cleanup, max_hours: Option<u32>, now: DateTime<Utc>) -> Opt
 fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
-    let prices = Prices {
+    let of_settings = || Prices {
         stored: context
             .vendors
             .platforms
@@ -106,6 +112,8 @@ fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<
             .map_or(0, |platform| platform.stored_micros()),
         egress: context.settings.pricing.agora_micros(),
     };
+    let kept = row.durable().map(|durable| durable.spec.prices);
+    let prices = kept.unwrap_or_else(|_| of_settings());
     let live = seconds(row.live_at?);
     let egress = row.started_at.map_or(0, seconds);
     Some(Cost::new(live, Source::Observed, egress, prices))
@@ -120,7 +128,7 @@ fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
         });
     }
     if let Some(id) = stored.ingest_id.clone() {
-        cleanups.push(Cleanup::DeleteIngest { id });
+        cleanups.push(Cleanup::RemoveIngest { id });
     }
     cleanups
 }
@@ -136,7 +144,7 @@ mod tests {
         let egress = live().egress_ref().unwrap();
         let unknown = Cleanup::FindEgress(egress.clone());
         let known = Cleanup::StopEgress(egress);
-        let input = Cleanup::DeleteIngest { id: "id".into() };
+        let input = Cleanup::RemoveIngest { id: "id".into() };
         let in_26_hours = Some(now + TimeDelta::hours(26));
         assert_eq!(expires(&unknown, Some(25), now), in_26_hours);
         assert_eq!(expires(&unknown, None, now), None);

@@ -155,7 +155,8 @@ mod tests {
     }
 
     fn feed(ingest: &str, hint: Hint) -> Notice {
-        Notice::new(Subject::Ingest(ingest.to_owned()), hint)
+        let platform = fixture::live().spec.platform;
+        Notice::new(Subject::ingest(platform.as_str(), ingest), hint)
     }
 
     #[test]

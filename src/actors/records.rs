@@ -87,7 +87,13 @@ fn new_cleanup_job(
     CleanupJobRow {
         next_attempt_at: cleanup_job.due + shift,
         expires_at: cleanup_job.expires.map(|at| at + shift),
-        ..CleanupJobRow::of(&cleanup_job.cleanup, *relay.id, relay.channel_id, wall)
+        ..CleanupJobRow::of(
+            &cleanup_job.cleanup,
+            *relay.id,
+            relay.channel_id,
+            &relay.platform,
+            wall,
+        )
     }
 }
 

@@ -3,10 +3,10 @@
 
 mod reads;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use self::reads::StrayReads;
 use super::calls::permit_request;
@@ -14,7 +14,8 @@ use super::context::NodeContext;
 use super::messages::Mailboxes;
 use super::status::NodeStatus;
 use crate::relay::{
-    Cleanup, CleanupKind, EgressHandle, EgressRef, Hint, Notice, Phase, ResourceTag, Subject,
+    Cleanup, CleanupKind, EgressHandle, EgressRef, Hint, Notice, Phase, PlatformName, ResourceTag,
+    Subject,
 };
 use crate::store::{CleanupJobRow, Named, StoreError};
 use crate::vendors::governor::Priority;
@@ -36,7 +37,8 @@ pub(super) struct Strays {
     context: Arc<NodeContext>,
     status: Arc<NodeStatus>,
     mailboxes: Arc<Mailboxes>,
-    reads: StrayReads,
+    /// By platform: each has a quota of its own.
+    reads: BTreeMap<&'static str, StrayReads>,
 }
 
 impl Strays {
@@ -45,18 +47,24 @@ impl Strays {
         status: Arc<NodeStatus>,
         mailboxes: Arc<Mailboxes>,
     ) -> Self {
+        let platforms = context.vendors.platforms.names();
+        let reads = platforms
+            .map(|name| (name, StrayReads::default()))
+            .collect();
         Self {
             context,
             status,
             mailboxes,
-            reads: StrayReads::default(),
+            reads,
         }
     }
 
     /// Ignores notices that report no activity.
     pub(super) async fn handle(&self, notice: Notice) {
         let handled = match (notice.subject, notice.hint) {
-            (Subject::Ingest(ingest), Hint::FeedConnected) => self.feed_connected(ingest).await,
+            (Subject::Ingest { platform, id }, Hint::FeedConnected) => {
+                self.feed_connected(&platform, id).await
+            }
             (Subject::Tag(tag), Hint::EgressNamed { handle, .. }) => {
                 self.egress(tag, handle, notice.is_end).await
             }
@@ -68,9 +76,14 @@ impl Strays {
     }
 
     /// Most ingests are not ours: reads are rare and have the lowest priority.
-    async fn feed_connected(&self, ingest: String) -> Result<(), StrayError> {
-        let (reads, context) = (&self.reads, &self.context);
-        let Some(platform) = context.vendors.platforms.choose(None) else {
+    async fn feed_connected(
+        &self,
+        platform: &PlatformName,
+        ingest: String,
+    ) -> Result<(), StrayError> {
+        let (context, name) = (&self.context, platform.as_str());
+        let on = context.vendors.platforms.get(name);
+        let Some((platform, reads)) = on.zip(self.reads.get(name)) else {
             return Ok(());
         };
         let Some(namespace) = self.status.namespace() else {
@@ -79,7 +92,7 @@ impl Strays {
         if ingest.len() > LONGEST_ID || !reads.begin(&ingest, Instant::now()) {
             return Ok(());
         }
-        let phases = context.store.phases_with_ingest(&ingest).await?;
+        let phases = context.store.phases_with_ingest(name, &ingest).await?;
         let holds_slot = |phase: &Named<Phase>| phase.known().is_some_and(Phase::holds_slot);
         if phases.iter().any(holds_slot) {
             // Its relay was started or moved meanwhile.
@@ -129,9 +142,11 @@ impl Strays {
             return Ok(());
         }
         tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
-        let cleanup = Cleanup::DisableStray { id: ingest };
-        self.add_cleanup_job(tag.relay, stored.channel_id, cleanup)
-            .await
+        let cleanup = Cleanup::CloseStray { id: ingest };
+        let now = context.clock.now();
+        let channel_id = stored.channel_id;
+        let cleanup_job = CleanupJobRow::of(&cleanup, tag.relay, channel_id, name, now);
+        self.add_cleanup_job(cleanup_job).await
     }
 
     /// The notification names the egress for which a cleanup job may wait: the job can stop it now.
@@ -155,21 +170,16 @@ impl Strays {
                 handle: Some(handle),
                 ..egress
             });
-            self.add_cleanup_job(tag.relay, open.channel_id, cleanup)
-                .await?;
+            let (now, platform) = (self.context.clock.now(), &open.platform);
+            let cleanup_job =
+                CleanupJobRow::of(&cleanup, tag.relay, open.channel_id, platform, now);
+            self.add_cleanup_job(cleanup_job).await?;
         }
         store.settle_cleanup_job(*open.id).await?;
         Ok(())
     }
 
-    async fn add_cleanup_job(
-        &self,
-        relay_id: Uuid,
-        channel_id: i64,
-        cleanup: Cleanup,
-    ) -> Result<(), StrayError> {
-        let now = self.context.clock.now();
-        let cleanup_job = CleanupJobRow::of(&cleanup, relay_id, channel_id, now);
+    async fn add_cleanup_job(&self, cleanup_job: CleanupJobRow) -> Result<(), StrayError> {
         self.context
             .store
             .add_cleanup_jobs(vec![cleanup_job])

@@ -126,12 +126,14 @@ pub struct RecordingView {
     /// processing, ready, failed, deleted.
     #[schema(schema_with = describe::recording_state)]
     pub state: Named<RecordingState>,
-    /// The HLS manifest.
+    /// The HLS manifest; null if the platform does not play it.
     pub hls_url: Option<String>,
     /// The DASH manifest.
     pub dash_url: Option<String>,
     /// A still picture.
     pub thumbnail_url: Option<String>,
+    /// Where it is in other storage, e.g. a bucket and a prefix; null if the platform plays it.
+    pub location: Option<String>,
     /// The length in seconds, rounded up.
     pub duration_seconds: Option<u64>,
 }
@@ -256,6 +258,7 @@ impl RecordingView {
             hls_url: url(recording.hls_url()),
             dash_url: url(recording.dash_url()),
             thumbnail_url: url(recording.thumbnail_url()),
+            location: url(recording.location()),
             duration_seconds: recording.duration_ms.map(|ms| ms.div_ceil(1000)),
         }
     }

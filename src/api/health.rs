@@ -172,7 +172,7 @@ pub(crate) struct CleanupKindView {
 #[schema(as = Alarm)]
 pub(crate) struct AlarmView {
     pub(crate) code: String,
-    /// The affected object: a relay's id, a vendor's id, or empty.
+    /// What it is about: the id or name of a relay, a node, a vendor or its object, a rate budget or a kind of cleanup job, or empty.
     pub(crate) subject: String,
     /// The node that reports it; null if it concerns all nodes.
     pub(crate) node: Option<String>,

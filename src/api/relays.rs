@@ -177,6 +177,7 @@ pub(super) fn recording_view(recording: &store::RecordingRow) -> RecordingView {
         hls_url: recording.hls_url.clone(),
         dash_url: recording.dash_url.clone(),
         thumbnail_url: recording.thumbnail_url.clone(),
+        location: recording.location.clone(),
         duration_seconds: recording.duration_seconds.and_then(whole_seconds),
     }
 }
@@ -272,6 +273,7 @@ mod tests {
     #[test]
     fn a_recording_that_came_late_is_shown_and_is_the_main_one_when_it_is_the_longest() {
         let late = store::RecordingRow {
+            platform: "platform".into(),
             id: "late".into(),
             relay_id: live().spec.relay_id.into(),
             channel_id: 42,
@@ -280,6 +282,7 @@ mod tests {
             hls_url: Some("https://host/late.m3u8".into()),
             dash_url: None,
             thumbnail_url: None,
+            location: None,
             created_at: at("11:00:00.000"),
             ready_at: Some(at("11:00:00.000")),
         };

@@ -54,6 +54,7 @@ struct RecordingLine {
     state: String,
     lasted: String,
     thumbnail_url: Option<String>,
+    location: Option<String>,
     hls_url: Option<String>,
 }
 
@@ -239,6 +240,7 @@ fn recordings(view: &RelayView) -> Vec<RecordingLine> {
             .map(format::duration)
             .unwrap_or_default(),
         thumbnail_url: video.thumbnail_url.clone(),
+        location: video.location.clone(),
         hls_url: video.hls_url.clone(),
     };
     view.recordings.iter().map(recording).collect()

@@ -86,7 +86,7 @@ impl Relay {
                     now,
                 )?;
                 for id in others {
-                    self.defer(step, Cleanup::DeleteIngest { id }, now, None, now)?;
+                    self.defer(step, Cleanup::RemoveIngest { id }, now, None, now)?;
                 }
                 Ok(())
             }

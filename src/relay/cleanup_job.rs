@@ -29,18 +29,18 @@ pub enum Cleanup {
     StopEgress(EgressRef),
     /// Find an egress without a handle by its tag and stop it, or wait until a notification names it.
     FindEgress(EgressRef),
-    /// Find an ingest by its tag and delete it.
+    /// Find an ingest by its tag and remove it.
     FindIngest {
         tag: String,
     },
-    DisableIngest {
+    CloseIngest {
         id: String,
     },
-    /// Disable this ingest, which something published into after its relay ended.
-    DisableStray {
+    /// Close this ingest, which something published into after its relay ended.
+    CloseStray {
         id: String,
     },
-    DeleteIngest {
+    RemoveIngest {
         id: String,
     },
     DeleteRecording {
@@ -68,9 +68,9 @@ impl Cleanup {
                 None => egress.tag.as_str().into(),
             },
             Self::FindIngest { tag } => tag.into(),
-            Self::DisableIngest { id }
-            | Self::DisableStray { id }
-            | Self::DeleteIngest { id }
+            Self::CloseIngest { id }
+            | Self::CloseStray { id }
+            | Self::RemoveIngest { id }
             | Self::DeleteRecording { id } => id.into(),
             Self::FindRecordings { ingest } => ingest.into(),
         }

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_fact_is_described_with_what_it_tells() {
-        let cleanup = Cleanup::DeleteIngest { id: "id".into() };
+        let cleanup = Cleanup::RemoveIngest { id: "id".into() };
         let cleanup_job = Box::new(CleanupJob {
             cleanup,
             due: DateTime::UNIX_EPOCH,
@@ -144,7 +144,7 @@ mod tests {
             (ending(OutcomeCode::SellerLeft), "ending: seller_left"),
             (
                 Fact::CleanupAdded { cleanup_job },
-                "cleanup job added: delete ingest",
+                "cleanup job added: remove ingest",
             ),
             (Fact::Recording { recording }, "the recording is ready"),
         ] {

@@ -364,12 +364,12 @@ impl Durable {
                     self.ingest.stage = IngestStage::Settled;
                 }
             }
-            Cleanup::DeleteIngest { id } => {
+            Cleanup::RemoveIngest { id } => {
                 if self.ingest.id.as_ref() == Some(id) {
                     self.ingest.stage = IngestStage::Settled;
                 }
             }
-            Cleanup::DisableIngest { .. } => self.ingest.stage = IngestStage::Closed,
+            Cleanup::CloseIngest { .. } => self.ingest.stage = IngestStage::Closed,
             Cleanup::DeleteRecording { id } => {
                 if let Some(recording) = self
                     .recordings
@@ -379,7 +379,7 @@ impl Durable {
                     recording.state = RecordingState::Deleted;
                 }
             }
-            Cleanup::FindRecordings { .. } | Cleanup::DisableStray { .. } => {}
+            Cleanup::FindRecordings { .. } | Cleanup::CloseStray { .. } => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::PlatformName;
 use super::egress::EgressHandle;
 use super::event::Hint;
 use super::state::Durable;
@@ -41,8 +42,13 @@ impl Notice {
 pub enum Subject {
     /// By the tag of one of its objects.
     Tag(ResourceTag),
-    /// By its ingest's id.
-    Ingest(String),
+    /// By its ingest.
+    Ingest {
+        /// Where the ingest is.
+        platform: PlatformName,
+        /// The platform's id.
+        id: String,
+    },
     /// By the text of its egress's handle, in lower case.
     Egress(String),
     /// By its seller. Names only relays that hold their channel's slot.
@@ -55,6 +61,15 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// An ingest by its id.
+    #[must_use]
+    pub fn ingest(platform: &str, id: &str) -> Self {
+        Self::Ingest {
+            platform: PlatformName::new(platform),
+            id: id.to_owned(),
+        }
+    }
+
     /// All but the tags of a relay.
     #[must_use]
     pub fn all_of(durable: &Durable) -> Vec<Self> {
@@ -63,7 +78,7 @@ impl Subject {
             channel_name: durable.spec.channel_name.clone(),
             uid: durable.spec.seller_uid,
         });
-        let ingest = ingest.map(|id| Self::Ingest(id.to_owned()));
+        let ingest = ingest.map(|id| Self::ingest(durable.spec.platform.as_str(), id));
         let egress = egress.map(|handle| Self::Egress(handle.to_string().to_ascii_lowercase()));
         ingest.into_iter().chain(egress).chain(seller).collect()
     }

@@ -143,7 +143,7 @@ impl Relay {
                 self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
             }
             (IngestStage::Ready, Some(id)) => {
-                self.defer(step, Cleanup::DisableIngest { id }, now, None, now)
+                self.defer(step, Cleanup::CloseIngest { id }, now, None, now)
             }
             _ => Ok(()),
         }

@@ -188,6 +188,15 @@ impl Recording {
         }
     }
 
+    /// Where it is in other storage.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        match &self.place {
+            Some(RecordingPlace::Elsewhere { location }) => Some(location),
+            Some(RecordingPlace::Platform { .. }) | None => None,
+        }
+    }
+
     /// Its picture at the platform.
     #[must_use]
     pub fn thumbnail_url(&self) -> Option<&str> {

@@ -101,6 +101,7 @@ mod tests {
     fn recording(id: &str) -> Last {
         let at = chrono::DateTime::UNIX_EPOCH;
         Some(Arc::new(RecordingRow {
+            platform: "platform".into(),
             id: id.into(),
             relay_id: uuid::Uuid::nil().into(),
             channel_id: 1,
@@ -109,6 +110,7 @@ mod tests {
             hls_url: None,
             dash_url: None,
             thumbnail_url: None,
+            location: None,
             created_at: at,
             ready_at: Some(at),
         }))

@@ -232,7 +232,7 @@ fn holdings(relay: &Value) -> Vec<String> {
     };
     let mut all = vec![
         egress,
-        format!("delete_ingest {}", text(&relay["stream_key_id"])),
+        format!("remove_ingest {}", text(&relay["stream_key_id"])),
     ];
     all.sort();
     all

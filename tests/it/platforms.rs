@@ -321,7 +321,7 @@ impl Platform for Kiosk {
             Some(b"brass") => Ok(Notification {
                 id: None,
                 notices: vec![Notice::new(
-                    Subject::Ingest(String::from_utf8(body.to_vec()).unwrap()),
+                    Subject::ingest(NAME, std::str::from_utf8(body).unwrap()),
                     Hint::FeedConnected,
                 )],
             }),
@@ -397,6 +397,13 @@ async fn fair(backend: AgoraBackend) -> Fair {
     }
 }
 
+async fn is_raised(service: &Service, code: &str, subject: &str) -> bool {
+    let health = service.get("/v1/health").await;
+    let alarms = health["alarms"].as_array().expect("the database answers");
+    let mut alarms = alarms.iter();
+    alarms.any(|alarm| alarm["code"] == code && alarm["subject"] == subject)
+}
+
 fn on_the_kiosk() -> Value {
     let mut body = show("show68");
     body["platform"] = NAME.into();
@@ -463,7 +470,8 @@ async fn a_platform_with_the_worst_capabilities_serves_a_relay_from_start_to_end
 
 #[tokio::test]
 async fn the_janitor_ends_the_broadcast_of_an_orphan_before_it_removes_it() {
-    let Fair { kiosk, service, .. } = fair(AgoraBackend::MediaPush).await;
+    let fair = fair(AgoraBackend::MediaPush).await;
+    let Fair { kiosk, service, .. } = &fair;
     let relay = service.go_live(42, &on_the_kiosk()).await;
     let owned = kiosk.left().remove(0);
     let mut tag: ResourceTag = owned.tag.parse().unwrap();
@@ -478,7 +486,8 @@ async fn the_janitor_ends_the_broadcast_of_an_orphan_before_it_removes_it() {
 
 #[tokio::test]
 async fn a_platform_that_is_not_on_is_refused_at_its_field_and_health_reports_those_that_are() {
-    let Fair { service, .. } = fair(AgoraBackend::MediaPush).await;
+    let fair = fair(AgoraBackend::MediaPush).await;
+    let Fair { service, .. } = &fair;
     let mut body = show("show68");
     for unknown in ["mux", "Cloudflare", ""] {
         body["platform"] = unknown.into();
@@ -497,9 +506,7 @@ async fn a_platform_that_is_not_on_is_refused_at_its_field_and_health_reports_th
     }
     assert_eq!(health["cloudflare"], health["platforms"]["cloudflare"]);
     until("with the platform's complaint", async || {
-        let health = service.get("/v1/health").await;
-        let alarms = health["alarms"].as_array();
-        alarms.is_some_and(|all| all.iter().any(|alarm| alarm["code"] == "kiosk-closed"))
+        is_raised(service, "kiosk-closed", "hatch").await
     })
     .await;
 }
@@ -533,4 +540,57 @@ async fn a_platforms_notification_is_verified_by_the_platform_and_leads_to_a_pol
     assert_eq!(kiosk.count("observe"), before);
     assert_eq!(ring("/webhooks/kiosk/bell", "brass").await, 200);
     until("with a poll", async || kiosk.count("observe") > before).await;
+}
+
+#[tokio::test]
+async fn a_relay_outlives_its_platforms_credentials_and_its_cleanup_jobs_wait_for_them() {
+    let Fair {
+        kiosk,
+        vendors,
+        service,
+        database,
+    } = fair(AgoraBackend::MediaPush).await;
+    let relay = service.go_live(42, &on_the_kiosk()).await;
+    service.shut_down();
+
+    let settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
+    let service = Service::start(settings.clone()).await;
+    until("with an alarm for the relay", async || {
+        is_raised(&service, "platform-off", NAME).await
+    })
+    .await;
+    let recovered = service.in_phase(&relay, "live").await;
+    assert_eq!(recovered["platform"], NAME);
+    assert_eq!(recovered["hls_playback_url"], relay["hls_playback_url"]);
+    service.stop_channel(42).await;
+    let raw = database.raw().await;
+    let jobs =
+        "SELECT kind || ' ' || COALESCE(last_error, '') FROM cleanup_jobs WHERE platform = 'kiosk'";
+    until("with a cleanup job that waits", async || {
+        let jobs = raw.texts(jobs).await;
+        let mut jobs = jobs.iter().flatten();
+        jobs.any(|job| job == "close_ingest the platform is off: it has no credentials")
+    })
+    .await;
+    assert!(alive(&vendors).is_empty() && !kiosk.left().is_empty());
+    until("with an alarm for the cleanup jobs", async || {
+        is_raised(&service, "platform-off", NAME).await
+    })
+    .await;
+    service.shut_down();
+
+    let further = kiosk.clone();
+    let service = Service::start_unready_with(settings, move |on| on.with(further));
+    service.wait_until_ready().await;
+    let ended = service.in_phase(&relay, "ended").await;
+    assert_eq!(ended["outcome"]["code"], "stopped_by_request", "{ended:#}");
+    until("without ingests", async || kiosk.left().is_empty()).await;
+    until("without cleanup jobs", async || {
+        raw.texts(jobs).await.is_empty()
+    })
+    .await;
+    until("without the alarm", async || {
+        !is_raised(&service, "platform-off", NAME).await
+    })
+    .await;
 }

@@ -115,6 +115,7 @@ fn cleanup_job(relay: &StoredRelay, kind: &str, target: &str) -> CleanupJobRow {
         id: Uuid::now_v7().into(),
         relay_id: relay.id,
         channel_id: relay.channel_id,
+        platform: relay.platform.clone(),
         kind: kind.into(),
         target: target.into(),
         data: json!({ "region": "na" }).into(),
@@ -128,6 +129,7 @@ fn cleanup_job(relay: &StoredRelay, kind: &str, target: &str) -> CleanupJobRow {
 
 fn recording(relay: &StoredRelay, id: &str, state: &str) -> RecordingRow {
     RecordingRow {
+        platform: relay.platform.clone(),
         id: id.into(),
         relay_id: relay.id,
         channel_id: relay.channel_id,
@@ -136,6 +138,7 @@ fn recording(relay: &StoredRelay, id: &str, state: &str) -> RecordingRow {
         hls_url: Some(format!("https://customer.example/{id}.m3u8")),
         dash_url: None,
         thumbnail_url: None,
+        location: None,
         created_at: at(30),
         ready_at: (state == "ready").then(|| at(40)),
     }
@@ -145,6 +148,7 @@ fn cost(relay: &StoredRelay, created_at: DateTime<Utc>) -> LedgerRow {
     LedgerRow {
         relay_id: relay.id,
         channel_id: relay.channel_id,
+        platform: relay.platform.clone(),
         stream_key_id: Some("input".into()),
         duration_seconds: 1830,
         cost_cents: 16,
@@ -202,7 +206,7 @@ fn forced(relay: &StoredRelay, epoch: i64) -> ForcedEnd {
         outcome: OutcomeCode::Internal,
         state: None,
         entry: entry("ended_by_force"),
-        cleanup_jobs: vec![cleanup_job(relay, "delete_ingest", "input")],
+        cleanup_jobs: vec![cleanup_job(relay, "remove_ingest", "input")],
         cost: None,
         outbox: vec![message(None, "relay.failed"), message(None, "relay.ended")],
         projection: Some(shown("failed")),

@@ -66,7 +66,7 @@ pub(super) fn indexes() -> Vec<IndexCreateStatement> {
         index(
             "cleanup_jobs_one_per_target",
             "cleanup_jobs",
-            &["kind", "target"],
+            &["platform", "kind", "target"],
         )
         .unique()
         .take(),

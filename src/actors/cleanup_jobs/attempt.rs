@@ -32,6 +32,7 @@ pub(super) async fn attempt(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
+    let platform = || context.vendors.platform(&open.platform);
     match cleanup {
         Cleanup::StopEgress(egress) => {
             let backend = context.vendors.egresses.get(&egress.backend.name);
@@ -79,33 +80,30 @@ pub(super) async fn attempt(
             }
         }
         Cleanup::FindIngest { tag } => {
-            let platform = platform_of(context, open).await?;
             let backoff = not_found_backoff(context);
-            find_ingest(platform, open, tag, backoff, now).await
+            find_ingest(platform()?, open, tag, backoff, now).await
         }
-        Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => {
-            let platform = platform_of(context, open).await?;
-            match platform.close(permit, id).await {
+        Cleanup::CloseIngest { id } | Cleanup::CloseStray { id } => {
+            match platform()?.close(permit, id).await {
                 Ok(()) => Ok(CleanupResult::Done),
                 Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
                 Err(error) => Err(failure(error)),
             }
         }
-        Cleanup::DeleteIngest { id } => {
-            let platform = platform_of(context, open).await?;
-            let removal = platform.discard(permit, id).await.map_err(failure)?;
+        Cleanup::RemoveIngest { id } => {
+            let removal = platform()?.discard(permit, id).await;
+            let removal = removal.map_err(failure)?;
             Ok(removed(removal, now))
         }
         Cleanup::DeleteRecording { id } => {
-            let platform = platform_of(context, open).await?;
-            let deleted = platform.delete_recording(permit, id).await;
+            let deleted = platform()?.delete_recording(permit, id).await;
             deleted.map_err(failure)?;
             Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
-            let platform = platform_of(context, open).await?;
             let search = RecordingsSearch::AfterRemoval(permit);
-            let recordings = platform.recordings(ingest, search).await.map_err(failure)?;
+            let recordings = platform()?.recordings(ingest, search).await;
+            let recordings = recordings.map_err(failure)?;
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
             record_late_recordings(context, open, recordings).await?;
             let last = open.created_at + LAST_POLL;
@@ -144,17 +142,6 @@ fn poll_again(open: &CleanupJobRow, backoff: TimeDelta, now: DateTime<Utc>) -> C
         let wait = (wait - tried).min(backoff);
         CleanupResult::RetryAt(now + wait, "not found; checking again".into())
     })
-}
-
-/// The platform of the job's relay.
-async fn platform_of<'a>(
-    context: &'a NodeContext,
-    open: &CleanupJobRow,
-) -> Result<&'a dyn Platform, Failure> {
-    let stored = context.store.relay(*open.relay_id).await;
-    let stored = stored.map_err(|error| broken(error.to_string()))?;
-    let stored = stored.ok_or_else(|| broken("the job's relay is unknown".into()))?;
-    context.vendors.platform(&stored.platform)
 }
 
 async fn find_ingest(

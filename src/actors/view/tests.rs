@@ -59,6 +59,7 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
       "hls_url": "https://host/v1.m3u8",
       "dash_url": "https://host/v1.mpd",
       "thumbnail_url": "https://host/v1.jpg",
+      "location": null,
       "duration_seconds": 1830
     }
   ],
@@ -171,4 +172,21 @@ fn the_main_recording_is_the_longest_that_is_ready_and_a_deleted_one_has_no_addr
     let view = relay_json(&relay, None, at("10:30:00.000"));
     assert_eq!(view["recording_url"], "https://host/long.m3u8");
     assert_eq!(view["recordings"][3]["hls_url"], Value::Null);
+}
+
+#[test]
+fn a_recording_in_other_storage_has_its_location_and_no_url() {
+    let mut relay = live();
+    let place = Some(RecordingPlace::Elsewhere {
+        location: "s3://bucket/show".into(),
+    });
+    let kept = recording("kept", RecordingState::Ready, Some(1_000));
+    relay.recordings = vec![Recording { place, ..kept }];
+    let view = relay_json(&relay, None, at("10:30:00.000"));
+    let shown = &view["recordings"][0];
+    assert_eq!(shown["location"], "s3://bucket/show");
+    assert_eq!(
+        (&shown["hls_url"], &view["recording_url"]),
+        (&Value::Null, &Value::Null)
+    );
 }

@@ -130,7 +130,8 @@ fn relay() -> Value {
 fn recording() -> Value {
     json!({
         "id": VIDEO, "state": "ready", "hls_url": manifest(VIDEO, "m3u8"), "dash_url": manifest(VIDEO, "mpd"),
-        "thumbnail_url": format!("{HOST}/{VIDEO}/thumbnails/thumbnail.jpg"), "duration_seconds": 1830,
+        "thumbnail_url": format!("{HOST}/{VIDEO}/thumbnails/thumbnail.jpg"), "location": null,
+        "duration_seconds": 1830,
     })
 }
 

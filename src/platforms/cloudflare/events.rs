@@ -6,6 +6,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::NAME;
 use crate::config::CloudflareSettings;
 use crate::platforms::HeaderOf;
 use crate::relay::{Hint, Notice, Subject};
@@ -77,7 +78,7 @@ fn read_live(
     };
     let notice = hint.filter(|_| !ingest.is_empty()).map(|hint| Notice {
         at: time(at),
-        ..Notice::new(Subject::Ingest(ingest.to_owned()), hint)
+        ..Notice::new(Subject::ingest(NAME, ingest), hint)
     });
     Ok(Notification {
         id: (!at.is_empty()).then(|| format!("{ingest}\n{kind}\n{at}")),
@@ -105,8 +106,8 @@ fn read_stream(
         "" => text(&video, "/liveInput/uid"),
         uid => uid,
     };
-    let subject = (!ingest.is_empty()).then(|| Subject::Ingest(ingest.to_owned()));
-    let notice = subject.map(|subject| Notice::new(subject, Hint::RecordingDone));
+    let notice = (!ingest.is_empty())
+        .then(|| Notice::new(Subject::ingest(NAME, ingest), Hint::RecordingDone));
     Ok(Notification {
         id: None,
         notices: notice.into_iter().collect(),
@@ -209,7 +210,7 @@ mod tests {
         ] {
             let notice = Notice {
                 at: Some("2022-01-13T11:43:41.855717910Z".parse().unwrap()),
-                ..Notice::new(Subject::Ingest("input".into()), hint)
+                ..Notice::new(Subject::ingest(NAME, "input"), hint)
             };
             let notification = Notification {
                 id: Some(format!("input\n{kind}\n{AT}")),
@@ -258,7 +259,7 @@ mod tests {
         };
         let done = || {
             [Notice::new(
-                Subject::Ingest("input".into()),
+                Subject::ingest(NAME, "input"),
                 Hint::RecordingDone,
             )]
         };

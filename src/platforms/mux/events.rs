@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::NAME;
 use crate::platforms::HeaderOf;
 use crate::relay::{Hint, Notice, ResourceTag, Subject};
 use crate::vendors::{Notification, Refused, hmac_hex, json_of, same, text, unverified};
@@ -89,7 +90,7 @@ fn notice(event: &Value) -> Option<Notice> {
     }
     let subject = match subject {
         "" => Subject::Tag(data("/data/passthrough").parse::<ResourceTag>().ok()?),
-        id => Subject::Ingest(id.to_owned()),
+        id => Subject::ingest(NAME, id),
     };
     let at = DateTime::parse_from_rfc3339(data("/created_at")).ok();
     Some(Notice {
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn events_name_their_live_stream() {
-        let ingest = || Subject::Ingest("s1".into());
+        let ingest = || Subject::ingest(NAME, "s1");
         for (kind, expected) in [
             ("connected", Hint::FeedConnected),
             ("recording", Hint::FeedConnected),

@@ -83,7 +83,7 @@ impl Relay {
             Call::FindIngest { .. } if !retry => self.end(step, Outcome::of(failure), now),
             Call::RemoveIngest { ingest } if !retry || failures >= MAX_REMOVE_TRIES => self.defer(
                 step,
-                Cleanup::DeleteIngest { id: ingest.clone() },
+                Cleanup::RemoveIngest { id: ingest.clone() },
                 now,
                 None,
                 now,
@@ -148,7 +148,7 @@ impl Relay {
             return Ok(());
         }
         let id = ingest.clone();
-        self.defer(step, Cleanup::DeleteIngest { id }, due, None, now)
+        self.defer(step, Cleanup::RemoveIngest { id }, due, None, now)
     }
 
     pub(super) fn defer_ingest(
@@ -161,7 +161,7 @@ impl Relay {
             (IngestStage::Requested, _) => Cleanup::FindIngest {
                 tag: self.durable.spec.tag(ingest.attempt).to_string(),
             },
-            (IngestStage::Ready, Some(id)) => Cleanup::DisableIngest { id },
+            (IngestStage::Ready, Some(id)) => Cleanup::CloseIngest { id },
             _ => return Ok(()),
         };
         self.defer(step, cleanup, now, None, now)

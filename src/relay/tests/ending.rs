@@ -85,7 +85,7 @@ fn what_is_not_down_after_30_s_becomes_a_cleanup_job_and_the_relay_goes_on() {
         }
         assert!((30..=31).contains(&life.since(from).num_seconds()));
         let cleanup_jobs = life.cleanup_jobs();
-        let [Cleanup::StopEgress(_), Cleanup::DisableIngest { .. }] = &cleanup_jobs[..] else {
+        let [Cleanup::StopEgress(_), Cleanup::CloseIngest { .. }] = &cleanup_jobs[..] else {
             panic!("{cleanup_jobs:?}");
         };
     });
@@ -142,7 +142,7 @@ fn an_ingest_that_cannot_be_removed_becomes_a_cleanup_job() {
     }
     assert!(matches!(
         life.cleanup_jobs()[..],
-        [Cleanup::DeleteIngest { .. }]
+        [Cleanup::RemoveIngest { .. }]
     ));
 }
 

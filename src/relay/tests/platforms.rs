@@ -109,7 +109,7 @@ fn of_several_ingests_with_a_tag_the_oldest_is_kept_and_the_others_are_removed()
         life.fail("create_ingest", Class::Timeout, true);
         until_waiting(&mut life, "find_ingest");
         life.answer("find_ingest", ingest(&["younger", "youngest"]));
-        let removed = ["younger", "youngest"].map(|id| Cleanup::DeleteIngest { id: id.into() });
+        let removed = ["younger", "youngest"].map(|id| Cleanup::RemoveIngest { id: id.into() });
         assert_eq!(life.cleanup_jobs(), removed);
         let kept = &life.relay.durable().ingest;
         assert_eq!(
@@ -182,7 +182,7 @@ fn an_ingest_whose_broadcast_does_not_end_is_left_to_a_cleanup_job_after_a_minut
         }
         assert!((60..=80).contains(&life.since(from).num_seconds()));
         let id = "input".into();
-        assert_eq!(life.cleanup_jobs(), [Cleanup::DeleteIngest { id }]);
+        assert_eq!(life.cleanup_jobs(), [Cleanup::RemoveIngest { id }]);
     });
 }
 

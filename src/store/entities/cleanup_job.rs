@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use crate::relay::{Cleanup, CleanupKind};
 use crate::store::{Id, JsonText, Named};
 
-/// A cleanup job. One exists per `kind` and `target`.
+/// A cleanup job. One exists per `platform`, `kind` and `target`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "cleanup_jobs")]
 pub struct Model {
@@ -14,6 +14,8 @@ pub struct Model {
     pub id: Id,
     pub relay_id: Id,
     pub channel_id: i64,
+    /// Of the object, or of the relay whose egress it is.
+    pub platform: String,
     pub kind: Named<CleanupKind>,
     /// The vendor's id of the object.
     pub target: String,
@@ -36,11 +38,18 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     /// A new job, due at once.
     #[must_use]
-    pub fn of(cleanup: &Cleanup, relay_id: Uuid, channel_id: i64, at: DateTime<Utc>) -> Self {
+    pub fn of(
+        cleanup: &Cleanup,
+        relay_id: Uuid,
+        channel_id: i64,
+        platform: &str,
+        at: DateTime<Utc>,
+    ) -> Self {
         Self {
             id: Uuid::now_v7().into(),
             relay_id: relay_id.into(),
             channel_id,
+            platform: platform.to_owned(),
             kind: cleanup.kind().into(),
             target: cleanup.target().into_owned(),
             data: JsonText::of(cleanup),

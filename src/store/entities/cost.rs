@@ -15,6 +15,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub relay_id: Id,
     pub channel_id: i64,
+    pub platform: String,
     /// The ingest's id.
     pub stream_key_id: Option<String>,
     /// Seconds charged.
@@ -44,6 +45,7 @@ impl Model {
         Self {
             relay_id: relay.id,
             channel_id: relay.channel_id,
+            platform: relay.platform.clone(),
             stream_key_id: relay.ingest_id.clone(),
             duration_seconds: whole(cost.duration_seconds),
             cost_cents: whole(cost.cost_cents),

@@ -10,6 +10,8 @@ use crate::store::{Id, Named};
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "recordings")]
 pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub platform: String,
     /// The platform's id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
@@ -20,6 +22,8 @@ pub struct Model {
     pub hls_url: Option<String>,
     pub dash_url: Option<String>,
     pub thumbnail_url: Option<String>,
+    /// Where it is, if the platform does not play it.
+    pub location: Option<String>,
     /// When it was first seen.
     pub created_at: DateTimeUtc,
     pub ready_at: Option<DateTimeUtc>,
@@ -35,6 +39,7 @@ impl Model {
     #[must_use]
     pub fn of(recording: &Recording, durable: &Durable, now: DateTime<Utc>) -> Self {
         Self {
+            platform: durable.spec.platform.to_string(),
             id: recording.id.clone(),
             relay_id: durable.spec.relay_id.into(),
             channel_id: durable.spec.channel_id,
@@ -43,6 +48,7 @@ impl Model {
             hls_url: recording.hls_url().map(str::to_owned),
             dash_url: recording.dash_url().map(str::to_owned),
             thumbnail_url: recording.thumbnail_url().map(str::to_owned),
+            location: recording.location().map(str::to_owned),
             created_at: now,
             ready_at: (recording.state == RecordingState::Ready).then_some(now),
         }

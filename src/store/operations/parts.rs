@@ -31,13 +31,14 @@ pub(crate) async fn add_cleanup_jobs(
     tx: &Tx<'_>,
     cleanup_jobs: &[CleanupJobRow],
 ) -> Result<(), OperationError> {
+    use cleanup_job::Column as C;
     for chunk in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
         let rows = chunk
             .iter()
             .map(|cleanup_job| cleanup_job.clone().into_active_model());
         cleanup_job::Entity::insert_many(rows)
             .on_conflict(
-                OnConflict::columns([cleanup_job::Column::Kind, cleanup_job::Column::Target])
+                OnConflict::columns([C::Platform, C::Kind, C::Target])
                     .do_nothing()
                     .to_owned(),
             )
@@ -63,13 +64,14 @@ pub(crate) async fn put_recordings(
         .map(|recording| recording.clone().into_active_model());
     recording::Entity::insert_many(rows)
         .on_conflict(
-            OnConflict::column(C::Id)
+            OnConflict::columns([C::Platform, C::Id])
                 .update_columns([
                     C::State,
                     C::DurationSeconds,
                     C::HlsUrl,
                     C::DashUrl,
                     C::ThumbnailUrl,
+                    C::Location,
                     C::ReadyAt,
                 ])
                 .to_owned(),

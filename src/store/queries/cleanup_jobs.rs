@@ -46,6 +46,20 @@ impl Store {
         Ok(rows)
     }
 
+    /// The platforms that open cleanup jobs call, in order.
+    pub async fn cleanup_platforms(&self) -> Result<Vec<String>, StoreError> {
+        let of_egresses = [CleanupKind::StopEgress, CleanupKind::FindEgress].map(Named::from);
+        Ok(cleanup_job::Entity::find()
+            .select_only()
+            .column(cleanup_job::Column::Platform)
+            .distinct()
+            .filter(cleanup_job::Column::Kind.is_not_in(of_egresses))
+            .order_by_asc(cleanup_job::Column::Platform)
+            .into_tuple()
+            .all(&self.read())
+            .await?)
+    }
+
     /// The open cleanup jobs by kind.
     pub async fn cleanup_job_counts(&self) -> Result<Vec<CleanupCount>, StoreError> {
         let rows = cleanup_job::Entity::find()

@@ -37,6 +37,7 @@ impl Store {
             .filter(C::ChannelId.eq(channel_id))
             .filter(C::State.eq(Named::from(RecordingState::Ready)))
             .filter(C::ReadyAt.is_not_null())
+            .filter(C::HlsUrl.is_not_null())
             .order_by_desc(C::ReadyAt)
             .order_by_desc(C::Id)
             .one(&self.read())

@@ -55,11 +55,16 @@ impl Store {
     }
 
     /// The phases of the unfinished relays with this ingest.
-    pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<Named<Phase>>, StoreError> {
+    pub async fn phases_with_ingest(
+        &self,
+        platform: &str,
+        id: &str,
+    ) -> Result<Vec<Named<Phase>>, StoreError> {
         Ok(relay::Entity::find()
             .select_only()
             .column(relay::Column::Phase)
-            .filter(relay::Column::IngestId.eq(uid))
+            .filter(relay::Column::IngestId.eq(id))
+            .filter(relay::Column::Platform.eq(platform))
             .filter(relay::Column::EndedAt.is_null())
             .into_tuple()
             .all(&self.read())
@@ -76,7 +81,9 @@ impl Store {
             .filter(C::EndedAt.is_null());
         let owners = match subject {
             Subject::Tag(tag) => owners.filter(C::Id.eq(Id(tag.relay))),
-            Subject::Ingest(id) => owners.filter(C::IngestId.eq(id)),
+            Subject::Ingest { platform, id } => owners
+                .filter(C::IngestId.eq(id))
+                .filter(C::Platform.eq(platform.as_str())),
             // Stored as the vendor wrote it.
             Subject::Egress(id) => {
                 owners.filter(C::EgressId.is_in([id.clone(), id.to_ascii_uppercase()]))

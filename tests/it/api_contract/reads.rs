@@ -158,6 +158,7 @@ async fn the_fields_of_a_relay_come_in_the_order_of_the_contract() {
         "hls_url",
         "dash_url",
         "thumbnail_url",
+        "location",
         "duration_seconds",
         "recording_url",
         "live_seconds",

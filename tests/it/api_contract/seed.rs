@@ -30,6 +30,7 @@ pub(crate) async fn two_relays(store: &Store) {
     let id = last.spec.relay_id;
     stored::save(store, epoch, &last, (end, "ended"), |save| {
         save.recordings.push(RecordingRow {
+            platform: "cloudflare".into(),
             id: "late".into(),
             relay_id: id.into(),
             channel_id: 42,
@@ -38,12 +39,14 @@ pub(crate) async fn two_relays(store: &Store) {
             hls_url: Some("https://host/late.m3u8".into()),
             dash_url: None,
             thumbnail_url: None,
+            location: None,
             created_at: end,
             ready_at: Some(end),
         });
         save.cost = Some(LedgerRow {
             relay_id: id.into(),
             channel_id: 42,
+            platform: "cloudflare".into(),
             stream_key_id: None,
             duration_seconds: 1830,
             cost_cents: 16,

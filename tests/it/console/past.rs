@@ -45,6 +45,7 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
         save.cost = Some(LedgerRow {
             relay_id: relay.spec.relay_id.into(),
             channel_id: relay.spec.channel_id,
+            platform: relay.spec.platform.to_string(),
             stream_key_id: None,
             duration_seconds: 2400,
             cost_cents: 20,

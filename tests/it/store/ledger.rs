@@ -80,7 +80,7 @@ async fn a_cleanup_job_is_stored_once_postponed_and_settled(database: TestDataba
     let relay = made(&store, row(1), epoch).await;
     let stop = cleanup_job(&relay, "stop_egress", "sid");
     let mut save = next(relay.clone(), 1, epoch);
-    save.cleanup_jobs = vec![stop.clone(), cleanup_job(&relay, "delete_ingest", "input")];
+    save.cleanup_jobs = vec![stop.clone(), cleanup_job(&relay, "remove_ingest", "input")];
     store.save(save).await.unwrap();
     let again = cleanup_job(&relay, "stop_egress", "sid");
     let mut third = cleanup_job(&relay, "stop_egress", "another sid");
@@ -97,7 +97,7 @@ async fn a_cleanup_job_is_stored_once_postponed_and_settled(database: TestDataba
         .collect();
     assert_eq!(
         counts,
-        [("delete_ingest", 1, at(10)), ("stop_egress", 2, at(5))]
+        [("remove_ingest", 1, at(10)), ("stop_egress", 2, at(5))]
     );
     assert_eq!(store.open_cleanup_jobs(at(19), 10).await, Ok(vec![]));
     assert_eq!(store.open_cleanup_jobs(at(20), 10).await.unwrap().len(), 3);

@@ -105,7 +105,14 @@ async fn the_last_recording_of_a_channel_is_the_newest_that_is_ready(database: T
     let mut newer = recording(&relay, "newer", "ready");
     newer.ready_at = Some(at(50));
     let pending = recording(&relay, "pending", "pending");
+    let unplayable = RecordingRow {
+        ready_at: Some(at(70)),
+        hls_url: None,
+        location: Some("s3://bucket/unplayable".into()),
+        ..recording(&relay, "unplayable", "ready")
+    };
     save.recordings = vec![
+        unplayable,
         recording(&relay, "older", "ready"),
         newer.clone(),
         pending.clone(),

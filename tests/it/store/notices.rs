@@ -34,8 +34,9 @@ async fn the_owners_of_unfinished_relays_are_found_by_each_subject(database: Tes
     for (index, expected) in [vec![101], vec![102], vec![]].into_iter().enumerate() {
         let number = index + 1;
         assert_eq!(owners(Subject::Tag(tag(ids[index]))).await, expected);
-        let ingest = Subject::Ingest(format!("ingest{number}"));
-        assert_eq!(owners(ingest).await, expected);
+        let ingest = |platform| Subject::ingest(platform, &format!("ingest{number}"));
+        assert_eq!(owners(ingest("cloudflare")).await, expected);
+        assert_eq!(owners(ingest("another")).await, [0; 0]);
         let egress = Subject::Egress(format!("ab{number}"));
         assert_eq!(owners(egress).await, expected);
     }
@@ -50,5 +51,6 @@ async fn the_owners_of_unfinished_relays_are_found_by_each_subject(database: Tes
     let stopping = "UPDATE relays SET phase = 'stopping' WHERE channel_id = 1";
     database.raw().await.execute(stopping).await;
     assert_eq!(owners(seller("show", 12345)).await, [102]);
-    assert_eq!(owners(Subject::Ingest("ingest1".into())).await, [101]);
+    let ingest = Subject::ingest("cloudflare", "ingest1");
+    assert_eq!(owners(ingest).await, [101]);
 }

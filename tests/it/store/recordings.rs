@@ -7,6 +7,7 @@ on_both_databases!(
     a_recording_shows_when_its_commit_is_answered,
     concurrent_reads_never_bring_back_an_older_recording,
     a_recording_of_another_process_shows_soon,
+    recordings_of_two_platforms_may_have_one_id,
 );
 
 async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
@@ -79,4 +80,29 @@ async fn a_recording_of_another_process_shows_soon(database: TestDatabase) {
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+async fn recordings_of_two_platforms_may_have_one_id(database: TestDatabase) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let one = made(&store, row(1), epoch).await;
+    let elsewhere = StoredRelay {
+        platform: "another".into(),
+        ..row(2)
+    };
+    let other = made(&store, elsewhere, epoch).await;
+    for (relay, location) in [(&one, None), (&other, Some("s3://bucket/id".to_owned()))] {
+        let kept = RecordingRow {
+            location,
+            ..recording(relay, "id", "ready")
+        };
+        let mut save = next(relay.clone(), 1, epoch);
+        save.recordings = vec![kept.clone()];
+        save.cleanup_jobs = vec![cleanup_job(relay, "delete_recording", "id")];
+        store.save(save).await.unwrap();
+        assert_eq!(store.recordings_of(*relay.id).await, Ok(vec![kept]));
+        let jobs = store.cleanup_jobs_of(*relay.id).await.unwrap();
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+    }
+    assert_eq!(store.recordings_of(*one.id).await.unwrap().len(), 1);
 }

@@ -34,7 +34,7 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     let mut save = next(relay.clone(), 1, epoch);
     save.journal.push(entry("ended"));
     save.cleanup_jobs
-        .push(cleanup_job(&relay, "delete_ingest", "input"));
+        .push(cleanup_job(&relay, "remove_ingest", "input"));
     save.recordings.push(recording(&relay, "video", "ready"));
     save.cost = Some(cost(&relay, at(4)));
     assert_eq!(store.save(save.clone()).await, Ok(Saved::Saved));

@@ -138,10 +138,10 @@ impl Run {
                 }
                 !found.is_empty()
             }
-            Cleanup::DisableIngest { id } | Cleanup::DisableStray { id } => {
+            Cleanup::CloseIngest { id } | Cleanup::CloseStray { id } => {
                 self.vendors.perform(&close(id), 0, now).is_ok()
             }
-            Cleanup::DeleteIngest { id } => match self.remove(id) {
+            Cleanup::RemoveIngest { id } => match self.remove(id) {
                 Ok(Answer::StillLive { retry_after }) => {
                     self.cleanup_jobs[at].due = now + wait_of(retry_after);
                     return Ok(false);

@@ -65,9 +65,9 @@ impl Run {
                 })
             };
             let deletion = in_cleanup(|o| {
-                matches!(o, Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. })
+                matches!(o, Cleanup::FindIngest { .. } | Cleanup::RemoveIngest { .. })
             });
-            let closing = in_cleanup(|o| matches!(o, Cleanup::DisableIngest { .. }));
+            let closing = in_cleanup(|o| matches!(o, Cleanup::CloseIngest { .. }));
             let ours = durable.filter(|durable| {
                 *self.tag(durable.ingest.attempt) == input.tag
                     && durable.ingest.id.as_ref().is_none_or(|id| *id == input.id)
