@@ -24,11 +24,11 @@ impl RelayService {
         }
         let tag = row.tag.parse::<ResourceTag>();
         let tag = tag.map_err(|error| RequestError::Internal(error.to_string()))?;
-        let cleanup = Cleanup::DeleteIngest {
+        let cleanup = Cleanup::RemoveIngest {
             id: row.ingest_id.clone(),
         };
         let now = context.clock.now();
-        let cleanup_job = CleanupJobRow::of(&cleanup, tag.relay, channel_id, now);
+        let cleanup_job = CleanupJobRow::of(&cleanup, tag.relay, channel_id, &row.platform, now);
         let given_up = context.store.give_up_kept_ingest(&row, cleanup_job).await;
         match given_up.map_err(RequestError::unconfirmed)? {
             GivenUp::GivenUp => {

@@ -239,7 +239,7 @@ async fn the_cleanup_renews_the_key_of_an_ingest_that_nothing_holds(database: Te
     let epoch = store.take_epoch().await.unwrap();
     let mut relay = made(&store, row(1), epoch).await;
     let held = keep(&store, &mut relay, "input").await;
-    let job = || cleanup_job(&relay, "disable_stray", "input");
+    let job = || cleanup_job(&relay, "close_stray", "input");
     assert_eq!(store.mark_key_stale(&held, at(4), job()).await, Ok(false));
     assert_eq!(store.cleanup_jobs_of(*relay.id).await, Ok(vec![]));
     let stray = job();
@@ -277,7 +277,7 @@ async fn an_ingest_is_given_up_only_while_nothing_holds_it(database: TestDatabas
     let epoch = store.take_epoch().await.unwrap();
     let mut relay = made(&store, row(1), epoch).await;
     let held = keep(&store, &mut relay, "input").await;
-    let job = cleanup_job(&relay, "delete_ingest", "input");
+    let job = cleanup_job(&relay, "remove_ingest", "input");
     let give_up = || store.give_up_kept_ingest(&held, job.clone());
     assert_eq!(give_up().await, Ok(GivenUp::Held));
     assert_eq!(store.cleanup_jobs_of(*relay.id).await, Ok(vec![]));
