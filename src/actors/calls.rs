@@ -176,6 +176,12 @@ impl VendorCalls {
 
     async fn make(&self, durable: &Durable, call: Call) -> Result<Answer, Failure> {
         match call {
+            // Stub: no relay has `IngestOwner::Channel` yet.
+            Call::ClaimIngest => Ok(Answer::NothingKept),
+            Call::EndBroadcast { .. } => {
+                let message = "no channel keeps an ingest";
+                Err(unexpected("relaykeeper", "end_broadcast", message))
+            }
             Call::CreateIngest { attempt } => self.create_ingest(durable, attempt).await,
             Call::FindIngest { attempt } => self.find_ingest(durable, attempt).await,
             Call::RenewIngestKey { ingest } => self.renew_key(durable, &ingest).await,

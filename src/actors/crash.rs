@@ -34,11 +34,13 @@ pub enum CrashOperation {
     Save,
     /// A cleanup job is tried; its result is stored later.
     RunCleanup,
+    ClaimIngest,
     CreateIngest,
     FindIngest,
     PrepareEgress,
     StartEgress,
     RenewIngestKey,
+    EndBroadcast,
     PollFeed,
     PollEgress,
     PollHosts,
@@ -52,11 +54,13 @@ pub enum CrashOperation {
 impl CrashOperation {
     pub(super) fn of(call: &Call) -> Self {
         match call {
+            Call::ClaimIngest => Self::ClaimIngest,
             Call::CreateIngest { .. } => Self::CreateIngest,
             Call::FindIngest { .. } => Self::FindIngest,
             Call::PrepareEgress { .. } => Self::PrepareEgress,
             Call::StartEgress { .. } => Self::StartEgress,
             Call::RenewIngestKey { .. } => Self::RenewIngestKey,
+            Call::EndBroadcast { .. } => Self::EndBroadcast,
             Call::PollFeed { .. } => Self::PollFeed,
             Call::PollEgress(_) => Self::PollEgress,
             Call::PollHosts => Self::PollHosts,

@@ -7,7 +7,7 @@ use super::requests::StartRequest;
 use crate::config::{IngestRetention, Settings};
 use crate::egresses::EgressBackend;
 use crate::platforms::Platform;
-use crate::relay::{Namespace, PlatformName, Prices, Spec, Timing};
+use crate::relay::{IngestOwner, Namespace, PlatformName, Prices, Spec, Timing};
 
 pub(super) fn spec(
     settings: &Settings,
@@ -30,6 +30,7 @@ pub(super) fn spec(
         delete_recording_after_days: request
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
+        ingest_owner: IngestOwner::Relay,
         keep_ingest: rules.ingest_retention == IngestRetention::Keep,
         platform: PlatformName::new(platform.name()),
         capabilities: platform.capabilities(),

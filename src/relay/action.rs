@@ -32,6 +32,8 @@ pub struct Action {
 #[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names suffice")]
 pub enum Call {
+    /// Take the ingest that the channel keeps, if it keeps one. May be repeated.
+    ClaimIngest,
     /// [`super::CreateRepeat`] says how it is repeated.
     CreateIngest {
         attempt: u32,
@@ -53,6 +55,10 @@ pub enum Call {
     },
     /// Earlier egresses cannot publish any more.
     RenewIngestKey {
+        ingest: String,
+    },
+    /// End the broadcast of an earlier show, and take publishers again. May be repeated.
+    EndBroadcast {
         ingest: String,
     },
     /// Ask whether the ingest streams.

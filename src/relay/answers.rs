@@ -17,6 +17,8 @@ use super::fact::Fact;
 use super::failure::{Class, Failure, Jitter, back_off, doubled};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
+use super::spec::IngestOwner;
+use super::state::KeptIngest;
 use super::step::{Ignored, Step};
 use super::volatile::Lane;
 
@@ -61,7 +63,10 @@ impl Relay {
         state.failures = 0;
         state.refused.take_if(|name| *name == <&str>::from(&call));
         self.volatile.jitter = jitter;
-        self.volatile.reached_vendor |= !matches!(answer, Answer::EgressPrepared(_));
+        self.volatile.reached_vendor |= !matches!(
+            answer,
+            Answer::EgressPrepared(_) | Answer::Claimed { .. } | Answer::NothingKept
+        );
         self.release_hold(lane);
         self.spread_next(lane, now);
         match answer {
@@ -75,6 +80,9 @@ impl Relay {
                 self.volatile.ingest_in_doubt = false;
                 self.volatile.ingests_missed = 0;
                 self.volatile.ingest.reset();
+                // What a relay finds while stopping is removed with it.
+                let kept = self.durable.spec.ingest_owner == IngestOwner::Channel
+                    && self.durable.phase == Phase::Provisioning;
                 self.record(
                     step,
                     Fact::IngestReady {
@@ -82,6 +90,8 @@ impl Relay {
                         hls_url,
                         dash_url,
                         settings_refused,
+                        kept: kept.then(|| KeptIngest::fresh(now)),
+                        key_stale: false,
                     },
                     now,
                 )?;
@@ -89,6 +99,36 @@ impl Relay {
                     self.defer(step, Cleanup::RemoveIngest { id }, now, None, now)?;
                 }
                 Ok(())
+            }
+            Answer::Claimed {
+                id,
+                hls_url,
+                dash_url,
+                key_stale,
+                kept,
+            } => {
+                self.volatile.ingest.reset();
+                self.record(
+                    step,
+                    Fact::IngestReady {
+                        id,
+                        hls_url,
+                        dash_url,
+                        settings_refused: Vec::new(),
+                        kept: Some(kept),
+                        key_stale,
+                    },
+                    now,
+                )
+            }
+            Answer::NothingKept => {
+                self.volatile.ingest.reset();
+                self.volatile.nothing_kept = true;
+                Ok(())
+            }
+            Answer::BroadcastEnded { session } => {
+                self.volatile.ingest.reset();
+                self.record(step, Fact::BroadcastEnded { session }, now)
             }
             Answer::EgressPrepared(handle) => self.prepared(step, handle, now),
             Answer::EgressRunning(handle) => self.accepted(step, handle, jitter, now),
@@ -231,8 +271,10 @@ impl Relay {
             Call::StartEgress { preparation, .. } => {
                 preparation.is_none() || !self.volatile.egress_in_doubt
             }
-            Call::CreateIngest { .. }
+            Call::ClaimIngest
+            | Call::CreateIngest { .. }
             | Call::FindIngest { .. }
+            | Call::EndBroadcast { .. }
             | Call::PollFeed { .. }
             | Call::PollEgress(_)
             | Call::PollHosts
@@ -252,12 +294,8 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         match call {
             Call::FindIngest { attempt } => self.ingest_not_found(step, *attempt, now),
-            Call::RenewIngestKey { .. } => {
-                self.record(step, Fact::IngestGone, now)?;
-                if !self.durable.phase.holds_slot() {
-                    return Ok(());
-                }
-                self.end(step, Outcome::plain(OutcomeCode::IngestGone), now)
+            Call::RenewIngestKey { .. } | Call::EndBroadcast { .. } => {
+                self.ingest_lost(step, Outcome::plain(OutcomeCode::IngestGone), now)
             }
             Call::CloseIngest { .. } | Call::RemoveIngest { .. } => {
                 self.record(step, Fact::IngestGone, now)
@@ -275,7 +313,8 @@ impl Relay {
                     self.egress_gone(step, "Agora answered 404 for the whole back-off", true, now)
                 }
             },
-            Call::CreateIngest { .. }
+            Call::ClaimIngest
+            | Call::CreateIngest { .. }
             | Call::PrepareEgress { .. }
             | Call::StartEgress { .. }
             | Call::PollEgress(_)

@@ -100,6 +100,18 @@ pub enum Reconnect {
     Anew,
 }
 
+impl Reconnect {
+    /// How long a broadcast stays open without its publisher, of an ingest created with this timeout.
+    #[must_use]
+    pub fn holds_open(self, timeout: Duration) -> Duration {
+        match self {
+            Self::Held { longest } => timeout.min(longest),
+            Self::RecordingsMerged { longest } => longest,
+            Self::Anew => Duration::ZERO,
+        }
+    }
+}
+
 /// Where recordings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

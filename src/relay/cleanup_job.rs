@@ -46,6 +46,10 @@ pub enum Cleanup {
     DeleteRecording {
         id: String,
     },
+    /// Renew the key of an ingest that a channel keeps: an egress that may still run cannot publish then.
+    RenewIngestKey {
+        id: String,
+    },
     /// Search again for recordings.
     FindRecordings {
         ingest: String,
@@ -71,6 +75,7 @@ impl Cleanup {
             Self::CloseIngest { id }
             | Self::CloseStray { id }
             | Self::RemoveIngest { id }
+            | Self::RenewIngestKey { id }
             | Self::DeleteRecording { id } => id.into(),
             Self::FindRecordings { ingest } => ingest.into(),
         }

@@ -86,6 +86,7 @@ impl Relay {
                     Some(at) => (at, timing.recording_timeout),
                     None => (durable.phase_since, unanswered),
                 };
+                let wait = wait + durable.broadcast_outlives_egress();
                 Some((from + wait, Deadline::Recordings))
             }
             Phase::Stopping | Phase::Finalizing | Phase::Ended => None,

@@ -10,7 +10,9 @@ impl Fact {
         let plain = match self {
             Self::Requested { .. } => "the start is accepted and the channel's slot is taken",
             Self::IngestRequested { .. } => "creating the ingest at the platform",
-            Self::IngestReady { .. } => "the ingest is ready and its HLS URL is known",
+            Self::IngestReady { kept: Some(_), .. } => "the channel's ingest is ready",
+            Self::IngestReady { kept: None, .. } => "the ingest is ready and its HLS URL is known",
+            Self::BroadcastEnded { .. } => "an earlier show's broadcast is ended",
             Self::EgressStarting { .. } => "starting an egress at Agora",
             Self::EgressReprepared { .. } => "starting the same egress on a new preparation",
             Self::EgressElsewhere => "the egress runs on its earlier preparation",
@@ -33,6 +35,10 @@ impl Fact {
             Self::Ending { outcome } => return format!("ending: {}", outcome.code),
             Self::IngestClosed => "the ingest is closed",
             Self::IngestGone => "the ingest is gone",
+            Self::IngestReleased => "the channel has its ingest back",
+            Self::IngestGivenUp => {
+                "the channel keeps its ingest no longer: an egress may still publish"
+            }
             Self::CleanupAdded { cleanup_job } => {
                 let cleanup = cleanup_job.cleanup.kind().to_string().replace('_', " ");
                 return format!("cleanup job added: {cleanup}");
@@ -63,6 +69,7 @@ impl Fact {
             | Self::EgressReplacing
             | Self::FeedLost { .. }
             | Self::SellerAway { .. }
+            | Self::IngestGivenUp
             | Self::CleanupAdded { .. } => true,
             Self::Requested { .. }
             | Self::IngestReady { .. }
@@ -75,8 +82,10 @@ impl Fact {
             | Self::SessionSeen { .. }
             | Self::FeedRestored
             | Self::SellerBack
+            | Self::BroadcastEnded { .. }
             | Self::IngestClosed
             | Self::IngestGone
+            | Self::IngestReleased
             | Self::TakenDown
             | Self::RecordingsAnswered
             | Self::Recording { .. }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::action::ActionId;
 use super::egress::EgressHandle;
 use super::failure::{Failure, Jitter};
-use super::state::Recording;
+use super::state::{KeptIngest, Recording};
 
 /// An input of a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,20 @@ pub enum Answer {
         settings_refused: Vec<String>,
         /// Younger ingests of the same tag: more than one creation was carried out.
         others: Vec<String>,
+    },
+    /// The channel keeps this ingest, and the relay has it.
+    Claimed {
+        id: String,
+        hls_url: String,
+        dash_url: Option<String>,
+        key_stale: bool,
+        kept: KeptIngest,
+    },
+    /// The channel keeps no ingest.
+    NothingKept,
+    BroadcastEnded {
+        /// Which, if the platform tells.
+        session: Option<String>,
     },
     /// A start can follow.
     EgressPrepared(EgressHandle),

@@ -12,7 +12,8 @@ use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
 use super::spec::Spec;
 use super::state::{
-    Durable, Egress, EgressStage, IngestStage, Recording, RecordingState, seconds_between,
+    Durable, Egress, EgressStage, IngestStage, KeptIngest, Recording, RecordingState,
+    seconds_between,
 };
 
 /// An entry of the journal.
@@ -36,6 +37,16 @@ pub enum Fact {
         dash_url: Option<String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         settings_refused: Vec<String>,
+        /// If the channel keeps it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<KeptIngest>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        key_stale: bool,
+    },
+    /// An earlier show's broadcast, which was still open.
+    BroadcastEnded {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
     },
     /// The intent to start an egress: stored before the call is made.
     EgressStarting {
@@ -95,6 +106,10 @@ pub enum Fact {
     },
     IngestClosed,
     IngestGone,
+    /// The channel has its ingest back.
+    IngestReleased,
+    /// The channel keeps it no longer: an egress may still publish, and its key cannot be renewed.
+    IngestGivenUp,
     /// The relay goes on and leaves this to a cleanup job.
     CleanupAdded {
         cleanup_job: Box<CleanupJob>,
@@ -137,8 +152,12 @@ impl Durable {
                 hls_url,
                 dash_url,
                 settings_refused,
+                kept,
+                key_stale,
             } => {
                 self.ingest.settings_refused.clone_from(settings_refused);
+                self.ingest.kept.clone_from(kept);
+                self.ingest.key_stale = *key_stale;
                 self.ingest.stage = IngestStage::Ready;
                 self.ingest.id = Some(id.clone());
                 self.ingest.hls_url = Some(hls_url.clone());
@@ -215,7 +234,13 @@ impl Durable {
                     self.feed_patience_from = Some(at);
                 }
             }
-            Fact::KeyRenewed => self.ingest.key_stale = false,
+            Fact::KeyRenewed => self.key_renewed(),
+            Fact::BroadcastEnded { session } => {
+                if let Some(kept) = &mut self.ingest.kept {
+                    kept.broadcast_open = false;
+                    kept.foreign_sessions.extend(session.clone());
+                }
+            }
             Fact::Live => {
                 self.phase = self.phase.after(Move::Playable)?;
                 self.live_at = Some(at);
@@ -264,7 +289,9 @@ impl Durable {
                 self.outcome = Some((**outcome).clone());
             }
             Fact::IngestClosed => self.ingest.stage = IngestStage::Closed,
-            Fact::IngestGone => self.ingest.stage = IngestStage::Settled,
+            Fact::IngestGone => self.ingest_gone(),
+            Fact::IngestReleased => self.ingest.stage = IngestStage::Released,
+            Fact::IngestGivenUp => self.ingest.kept = None,
             Fact::CleanupAdded { cleanup_job } => self.defer(&cleanup_job.cleanup, at),
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
             Fact::RecordingsAnswered => self.recordings_answered_at = Some(at),
@@ -339,6 +366,29 @@ impl Durable {
         Ok(Some(Announcement::Resumed))
     }
 
+    fn key_renewed(&mut self) {
+        self.ingest.key_stale = false;
+        if let Some(kept) = &mut self.ingest.kept {
+            kept.key_version += 1;
+            kept.sealed = self.phase == Phase::Stopping;
+        }
+    }
+
+    /// A start whose channel kept an ingest that is gone creates another.
+    fn ingest_gone(&mut self) {
+        let was_kept = self.ingest.kept.take().is_some();
+        let starts_anew = was_kept && self.phase == Phase::Provisioning && self.egress.is_none();
+        if !starts_anew {
+            self.ingest.stage = IngestStage::Settled;
+            return;
+        }
+        self.ingest.stage = IngestStage::Unrequested;
+        self.ingest.key_stale = false;
+        self.ingest.id = None;
+        self.ingest.hls_url = None;
+        self.ingest.dash_url = None;
+    }
+
     fn settle_egress(&mut self, at: DateTime<Utc>) {
         let Some(egress) = &mut self.egress else {
             return;
@@ -358,6 +408,8 @@ impl Durable {
                 if let Some(egress) = &mut self.egress {
                     egress.stage = EgressStage::InCleanup;
                 }
+                // It may still publish.
+                self.ingest.key_stale |= self.ingest.kept.as_ref().is_some_and(|kept| !kept.sealed);
             }
             Cleanup::FindIngest { tag } => {
                 if *tag == self.spec.tag(self.ingest.attempt).to_string() {
@@ -379,6 +431,7 @@ impl Durable {
                     recording.state = RecordingState::Deleted;
                 }
             }
+            Cleanup::RenewIngestKey { .. } => self.ingest.stage = IngestStage::Released,
             Cleanup::FindRecordings { .. } | Cleanup::CloseStray { .. } => {}
         }
     }

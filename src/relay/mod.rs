@@ -12,6 +12,7 @@
 mod action;
 mod announcement;
 mod answers;
+mod attribution;
 mod capabilities;
 mod cleanup_job;
 mod cost;
@@ -38,6 +39,7 @@ mod watch;
 
 pub use action::{Action, ActionId, Call};
 pub use announcement::Announcement;
+pub use attribution::{IngestUse, user_of};
 pub use capabilities::{
     Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Playback, Reconnect,
     RecordingsKept,
@@ -57,9 +59,10 @@ pub use notice::{Notice, Subject};
 pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
-pub use spec::{Spec, Timing};
+pub use spec::{IngestOwner, Spec, Timing};
 pub use state::{
-    Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingPlace, RecordingState,
+    Durable, Egress, EgressStage, Ingest, IngestStage, KeptIngest, Recording, RecordingPlace,
+    RecordingState,
 };
 pub use step::{Ignored, Step};
 pub use tag::{InvalidTag, Namespace, ResourceTag};
@@ -146,6 +149,7 @@ impl Relay {
         let egress = self.durable.egress.as_ref();
         !self.durable.phase.holds_slot()
             && egress.is_none_or(|egress| egress.stage == EgressStage::Settled)
+            && !self.durable.holds_kept_ingest()
             && self.volatile.egress.in_flight.is_none()
     }
 
@@ -170,7 +174,12 @@ impl Relay {
                 jitter,
             } => self.failed(&mut step, action, failure, jitter, now)?,
             Event::Stop => self.stop(&mut step, now)?,
-            Event::PredecessorDown => self.volatile.predecessor_down = true,
+            Event::PredecessorDown => {
+                self.volatile.predecessor_down = true;
+                if self.durable.ingest.stage == IngestStage::Unrequested {
+                    self.volatile.ingest.due = None;
+                }
+            }
             Event::Page { attempt, report } => self.page(&mut step, attempt, report, now)?,
             Event::Hint(hint) => self.hint(&mut step, hint, now)?,
             Event::LateRecordings(recordings) => {
@@ -343,6 +352,8 @@ impl Relay {
             | Call::FindIngest { .. }
             | Call::StartEgress { .. }
             | Call::RenewIngestKey { .. }
+            | Call::ClaimIngest
+            | Call::EndBroadcast { .. }
             | Call::StopEgress(_)
             | Call::CloseIngest { .. }
             | Call::RemoveIngest { .. } => {}

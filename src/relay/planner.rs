@@ -8,6 +8,7 @@ use super::action::{Call, NextCall};
 use super::capabilities::{CreateRepeat, Reconnect};
 use super::egress::{EgressRef, Preparation, Prepare};
 use super::phase::Phase;
+use super::spec::IngestOwner;
 use super::state::{Egress, EgressStage, IngestStage};
 use super::volatile::Lane;
 
@@ -38,6 +39,9 @@ impl Relay {
         let ingest = &self.durable.ingest;
         let id = || ingest.id.clone();
         match (self.durable.phase, ingest.stage) {
+            (Phase::Provisioning, IngestStage::Unrequested) if self.may_have_kept() => {
+                Some((Call::ClaimIngest, None))
+            }
             (Phase::Provisioning, IngestStage::Unrequested) => Some((
                 Call::CreateIngest {
                     attempt: ingest.attempt,
@@ -60,10 +64,16 @@ impl Relay {
                 },
                 None,
             )),
-            (Phase::AwaitingLive | Phase::Live | Phase::Interrupted, IngestStage::Ready)
-                if ingest.key_stale =>
-            {
-                Some((Call::RenewIngestKey { ingest: id()? }, None))
+            (
+                Phase::Provisioning | Phase::AwaitingLive | Phase::Live | Phase::Interrupted,
+                IngestStage::Ready,
+            ) if ingest.key_stale => Some((Call::RenewIngestKey { ingest: id()? }, None)),
+            (Phase::Provisioning, IngestStage::Ready) if self.must_end_broadcast() => {
+                Some((Call::EndBroadcast { ingest: id()? }, None))
+            }
+            (Phase::Stopping, IngestStage::Ready) if ingest.kept.is_some() => {
+                let wait = self.renew_before_release()?;
+                Some((Call::RenewIngestKey { ingest: id()? }, wait))
             }
             (Phase::Stopping, IngestStage::Ready) => {
                 let open = self.durable.open_egress().is_some();
@@ -93,6 +103,36 @@ impl Relay {
                 Some((Call::RemoveIngest { ingest: id()? }, None))
             }
             _ => None,
+        }
+    }
+
+    fn may_have_kept(&self) -> bool {
+        match self.durable.spec.ingest_owner {
+            IngestOwner::Relay => false,
+            IngestOwner::Channel => !self.volatile.nothing_kept,
+        }
+    }
+
+    /// Whether the first egress would go on with an earlier show's broadcast.
+    fn must_end_broadcast(&self) -> bool {
+        let kept = self.durable.ingest.kept.as_ref();
+        kept.is_some_and(|kept| kept.broadcast_open)
+    }
+
+    /// When the key of a kept ingest is renewed because its last egress may still publish. `None`: it cannot, or a start in
+    /// doubt is looked up first: its repeat bears the same key.
+    fn renew_before_release(&self) -> Option<Option<DateTime<Utc>>> {
+        let durable = &self.durable;
+        let kept = durable.ingest.kept.as_ref()?;
+        match durable.open_egress().map(|egress| egress.stage) {
+            None => durable.ingest.key_stale.then_some(None),
+            Some(EgressStage::Starting) => None,
+            Some(_) if kept.sealed || !durable.spec.capabilities.renews_key => None,
+            Some(_) => {
+                let patient = self.volatile.egress.failures == 0 && !durable.ingest.key_stale;
+                let stopped_at = durable.stopped_at.filter(|_| patient);
+                Some(stopped_at.map(|at| at + STOP_FIRST))
+            }
         }
     }
 
@@ -138,7 +178,8 @@ impl Relay {
     fn first_start(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
         let ingest = &durable.ingest;
-        let ready = ingest.stage == IngestStage::Ready && !ingest.key_stale;
+        let ready =
+            ingest.stage == IngestStage::Ready && !ingest.key_stale && !self.must_end_broadcast();
         let attempt = durable.next_attempt();
         let wait = durable
             .spec
@@ -257,7 +298,9 @@ impl Relay {
             || !held
             || durable.live_at.is_none()
             || durable.recordings.is_empty();
-        Some((Call::PollRecordings { ingest, thorough }, None))
+        // Nothing is ready before the broadcast is over.
+        let over = durable.phase_since + durable.broadcast_outlives_egress();
+        Some((Call::PollRecordings { ingest, thorough }, Some(over)))
     }
 
     /// The open egress, if its handle is known.

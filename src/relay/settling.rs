@@ -69,8 +69,12 @@ impl Relay {
         {
             self.record(step, Fact::IngestGone, now)?;
         }
+        self.release_ingest(step, now)?;
         let ingest_down = match self.durable.ingest.stage {
-            IngestStage::Unrequested | IngestStage::Closed | IngestStage::Settled => true,
+            IngestStage::Unrequested
+            | IngestStage::Closed
+            | IngestStage::Settled
+            | IngestStage::Released => true,
             IngestStage::Requested | IngestStage::Ready => false,
         };
         let in_flight =
@@ -83,6 +87,29 @@ impl Relay {
         Ok(())
     }
 
+    /// Gives a kept ingest back once nothing can publish into it. One whose key cannot be renewed is this relay's own from then
+    /// on.
+    fn release_ingest(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let durable = &self.durable;
+        let in_flight =
+            self.volatile.ingest.in_flight.is_some() || self.volatile.egress.in_flight.is_some();
+        if !durable.holds_kept_ingest() || durable.open_egress().is_some() || in_flight {
+            return Ok(());
+        }
+        match (
+            durable.ingest.key_stale,
+            durable.spec.capabilities.renews_key,
+        ) {
+            (false, _) => self.record(step, Fact::IngestReleased, now),
+            (true, false) => self.record(step, Fact::IngestGivenUp, now),
+            (true, true) => Ok(()),
+        }
+    }
+
     fn settle_finalizing(
         &mut self,
         step: &mut Step,
@@ -93,7 +120,7 @@ impl Relay {
         }
         let keep = self.durable.spec.keep_ingest;
         let ingest_done = match self.durable.ingest.stage {
-            IngestStage::Unrequested | IngestStage::Settled => true,
+            IngestStage::Unrequested | IngestStage::Settled | IngestStage::Released => true,
             IngestStage::Closed => keep,
             IngestStage::Requested | IngestStage::Ready => false,
         };
@@ -136,17 +163,7 @@ impl Relay {
         if self.durable.open_egress().is_some() {
             self.defer_egress(step, now, now)?;
         }
-        let ingest = &self.durable.ingest;
-        match (ingest.stage, ingest.id.clone()) {
-            (IngestStage::Requested, _) => {
-                let tag = self.durable.spec.tag(ingest.attempt).to_string();
-                self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
-            }
-            (IngestStage::Ready, Some(id)) => {
-                self.defer(step, Cleanup::CloseIngest { id }, now, None, now)
-            }
-            _ => Ok(()),
-        }
+        self.defer_ingest(step, now)
     }
 
     pub(super) fn defer_egress(

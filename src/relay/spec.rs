@@ -50,6 +50,31 @@ pub struct Timing {
     pub not_found_backoff: Vec<Duration>,
 }
 
+/// Whose the ingest is.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum IngestOwner {
+    /// The relay creates and removes it: each show has a URL of its own.
+    #[default]
+    Relay,
+    /// The channel keeps it: every show has the same URL.
+    Channel,
+}
+
 /// The rules of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names suffice")]
@@ -67,6 +92,8 @@ pub struct Spec {
     pub delete_recording_after_days: Option<u16>,
     /// Whether the closed ingest is kept.
     pub keep_ingest: bool,
+    #[serde(default)]
+    pub ingest_owner: IngestOwner,
     pub platform: PlatformName,
     pub capabilities: Capabilities,
     pub egress: EgressSpec,

@@ -1,5 +1,7 @@
 //! The durable state of a relay.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,43 @@ pub enum IngestStage {
     Closed,
     /// It is gone, or left to a cleanup job.
     Settled,
+    /// The channel has it back.
+    Released,
+}
+
+/// What a relay knows of an ingest that its channel keeps. It neither closes nor removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptIngest {
+    /// Counts the renewals of its key.
+    pub key_version: u32,
+    /// The broadcast of an earlier show may be open: it is ended before the first egress.
+    pub broadcast_open: bool,
+    /// Since when this relay alone uses it.
+    pub claimed_at: DateTime<Utc>,
+    /// The last broadcasts of earlier shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_sessions: Vec<String>,
+    /// Its key was renewed while stopping: the last egress cannot publish, whatever becomes of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+}
+
+impl KeptIngest {
+    /// A new ingest.
+    #[must_use]
+    pub fn fresh(claimed_at: DateTime<Utc>) -> Self {
+        Self {
+            key_version: 0,
+            broadcast_open: false,
+            claimed_at,
+            foreign_sessions: Vec::new(),
+            sealed: false,
+        }
+    }
+
+    pub(super) fn is_foreign(&self, session: &str) -> bool {
+        self.foreign_sessions.iter().any(|known| known == session)
+    }
 }
 
 /// The platform's ingest.
@@ -41,8 +80,11 @@ pub struct Ingest {
     /// Settings that the platform did not take. Raises an alarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings_refused: Vec<String>,
-    /// Whether its key must be renewed before an egress starts.
+    /// Whether its key must be renewed before an egress starts, and before a channel gets it back.
     pub key_stale: bool,
+    /// If the channel keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptIngest>,
 }
 
 /// The progress of an egress.
@@ -130,6 +172,9 @@ pub struct Recording {
     pub duration_ms: Option<u64>,
     /// If known.
     pub place: Option<RecordingPlace>,
+    /// When its broadcast began by the platform's clock, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
 }
 
 /// Where a recording is.
@@ -157,6 +202,7 @@ impl Recording {
             is_final: false,
             duration_ms: None,
             place: None,
+            created_at: None,
         }
     }
 
@@ -264,6 +310,7 @@ impl Durable {
                 dash_url: None,
                 settings_refused: Vec::new(),
                 key_stale: false,
+                kept: None,
             },
             egress: None,
             replacements: 0,
@@ -327,6 +374,25 @@ impl Durable {
     #[must_use]
     pub fn may_have_recordings(&self) -> bool {
         self.ingest.id.is_some() && self.spec.capabilities.recordings != RecordingsKept::Nowhere
+    }
+
+    /// Whether the channel's next relay must wait for the ingest.
+    #[must_use]
+    pub fn holds_kept_ingest(&self) -> bool {
+        self.ingest.kept.is_some() && self.ingest.stage == IngestStage::Ready
+    }
+
+    /// How long the platform may hold the broadcast open after the last egress. Closing ends it, but nobody closes an
+    /// ingest that the channel keeps.
+    #[must_use]
+    pub fn broadcast_outlives_egress(&self) -> Duration {
+        match self.ingest.kept {
+            Some(_) => {
+                let reconnect = self.spec.capabilities.reconnect;
+                reconnect.holds_open(self.spec.timing.feed_timeout)
+            }
+            None => Duration::ZERO,
+        }
     }
 
     /// Whether a recording may still change.

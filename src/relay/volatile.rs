@@ -112,6 +112,8 @@ pub(super) struct Volatile {
     /// Consecutive creations that left no ingest.
     pub(super) ingests_missed: u32,
     pub(super) ingest_in_doubt: bool,
+    /// The channel keeps no ingest.
+    pub(super) nothing_kept: bool,
     /// Since when the platform answers that the broadcast of a closed ingest goes on.
     pub(super) still_live_since: Option<DateTime<Utc>>,
     pub(super) egress_in_doubt: bool,

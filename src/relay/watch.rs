@@ -33,6 +33,7 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
+        let reading = self.own_broadcast(reading);
         if let Some(session) = reading.session.filter(|session| !self.knows(session)) {
             self.record(step, Fact::SessionSeen { session }, now)?;
         }
@@ -81,6 +82,27 @@ impl Relay {
             self.seller_read(step, now)?;
         }
         self.go_live_if_watchable(step, now)
+    }
+
+    /// Whether a reading is about this show. Between shows the platform may serve the last one at the URL of an ingest that
+    /// the channel keeps: a manifest proves nothing then, a publisher or a new broadcast does.
+    fn own_broadcast(&self, reading: FeedReading) -> FeedReading {
+        let Some(kept) = &self.durable.ingest.kept else {
+            return reading;
+        };
+        let not_ours = match &reading.session {
+            Some(session) => kept.is_foreign(&session.id),
+            None => reading.publishing.is_none(),
+        };
+        if not_ours {
+            let publishing = reading.session.is_some().then_some(false);
+            return FeedReading {
+                publishing: publishing.or(reading.publishing),
+                watchable: Some(false),
+                session: None,
+            };
+        }
+        reading
     }
 
     fn knows(&self, session: &FeedSession) -> bool {

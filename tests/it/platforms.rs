@@ -299,6 +299,7 @@ impl Platform for Kiosk {
             place: Some(RecordingPlace::Elsewhere {
                 location: format!("s3://bucket/{id}"),
             }),
+            created_at: None,
         }])
     }
 

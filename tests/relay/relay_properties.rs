@@ -38,6 +38,10 @@ fn spec(egress: EgressSpec, recording: bool, keep: bool, lacks: u16) -> Spec {
         enable_recording: recording,
         delete_recording_after_days: None,
         keep_ingest: keep,
+        ingest_owner: match lacks >> 15 {
+            0 => IngestOwner::Relay,
+            _ => IngestOwner::Channel,
+        },
         platform: PlatformName::new("platform"),
         capabilities: platform(lacks).capabilities,
         egress,
@@ -190,6 +194,7 @@ impl Life {
             is_final: !how.is_multiple_of(7),
             duration_ms: Some(u64::from(how)),
             place: None,
+            created_at: None,
         };
         let answer = match &call {
             Call::FindIngest { .. } if odd < 3 => Answer::NotFound,
@@ -200,6 +205,21 @@ impl Life {
                 others: vec!["other".into(); usize::from(odd == 3)],
                 settings_refused: Vec::new(),
             },
+            Call::ClaimIngest if odd < 2 => Answer::NothingKept,
+            Call::ClaimIngest => Answer::Claimed {
+                id: "kept".into(),
+                hls_url: String::new(),
+                dash_url: None,
+                key_stale: how.is_multiple_of(3)
+                    && self.relay.durable().spec.capabilities.renews_key,
+                kept: KeptIngest {
+                    broadcast_open: how.is_multiple_of(2),
+                    foreign_sessions: vec!["session1".into()],
+                    ..KeptIngest::fresh(self.now)
+                },
+            },
+            Call::EndBroadcast { .. } if odd == 0 => Answer::NotFound,
+            Call::EndBroadcast { .. } => Answer::BroadcastEnded { session: None },
             Call::PrepareEgress { .. } => {
                 Answer::EgressPrepared(handle(format!("{}.{}", id.incarnation, id.number)))
             }
@@ -219,7 +239,7 @@ impl Life {
                 publishing: Some(!how.is_multiple_of(4)),
                 watchable: Some(!how.is_multiple_of(5)),
                 session: (how.is_multiple_of(2)).then(|| FeedSession {
-                    id: "session0".into(),
+                    id: format!("session{}", usize::from(how.is_multiple_of(3))),
                     recording_id: Some("video0".into()),
                 }),
             }),
@@ -394,6 +414,49 @@ impl Life {
         panic!("it does not end: {:?}", self.relay.durable());
     }
 
+    /// A channel's ingest is given back, or gone, once and never closed; an egress starts only into a broadcast of its own.
+    fn check_kept(&self) {
+        let (mut held, mut open, mut stale) = (false, false, false);
+        let mut foreign = Vec::new();
+        for (_, fact) in &self.journal {
+            match fact {
+                Fact::IngestReady {
+                    kept: Some(kept),
+                    key_stale,
+                    ..
+                } => {
+                    (held, open, stale) = (true, kept.broadcast_open, *key_stale);
+                    foreign.clone_from(&kept.foreign_sessions);
+                }
+                Fact::BroadcastEnded { .. } => open = false,
+                Fact::KeyRenewed => stale = false,
+                Fact::EgressStarting { attempt, .. } if held => {
+                    assert!(!open, "egress {attempt} starts into an earlier broadcast");
+                    assert!(!stale, "egress {attempt} starts on an old key");
+                }
+                Fact::IngestReleased | Fact::IngestGivenUp | Fact::IngestGone => held = false,
+                Fact::CleanupAdded { cleanup_job } => {
+                    let cleanup = &cleanup_job.cleanup;
+                    let removes = matches!(
+                        cleanup,
+                        Cleanup::CloseIngest { id } | Cleanup::RemoveIngest { id } if id == "kept"
+                    );
+                    assert!(!held || !removes, "a kept ingest is removed: {cleanup:?}");
+                    held &= !matches!(cleanup, Cleanup::RenewIngestKey { .. });
+                }
+                Fact::IngestClosed => assert!(!held, "a kept ingest is closed"),
+                Fact::SessionSeen { session } => {
+                    assert!(
+                        !foreign.contains(&session.id),
+                        "an earlier show's broadcast"
+                    );
+                }
+                Fact::Ended { .. } => assert!(!held, "a kept ingest is not given back"),
+                _ => {}
+            }
+        }
+    }
+
     /// A second egress starts only behind new keys, when the first is gone or left to a cleanup job.
     fn check_replacements(&self) {
         let renews_key = self.relay.durable().spec.capabilities.renews_key;
@@ -442,6 +505,7 @@ proptest! {
         life.crash(0);
         life.handle_event(Event::Tick);
         life.check_replacements();
+        life.check_kept();
         let durable = life.relay.durable();
         prop_assert!(durable.outcome.is_some());
         let costs = durable.live_at.is_some() || !durable.recordings.is_empty();

@@ -90,6 +90,11 @@ pub(super) async fn attempt(
                 Err(error) => Err(failure(error)),
             }
         }
+        Cleanup::RenewIngestKey { id } => match platform()?.renew_key(permit, id).await {
+            Ok(_) => Ok(CleanupResult::Done),
+            Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
+            Err(error) => Err(failure(error)),
+        },
         Cleanup::RemoveIngest { id } => {
             let removal = platform()?.discard(permit, id).await;
             let removal = removal.map_err(failure)?;

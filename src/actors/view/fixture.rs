@@ -56,6 +56,7 @@ fn spec(backend: &str) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        ingest_owner: crate::relay::IngestOwner::Relay,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
         egress: EgressSpec {

@@ -108,6 +108,7 @@ fn recording(id: &str, state: RecordingState, duration_ms: Option<u64>) -> Recor
             dash_url: Some(format!("https://host/{id}.mpd")),
             thumbnail_url: Some(format!("https://host/{id}.jpg")),
         }),
+        created_at: None,
     }
 }
 

@@ -431,6 +431,7 @@ fn recording(video: Video) -> Recording {
             .duration
             .and_then(|duration| u64::try_from(duration.as_millis()).ok()),
         place,
+        created_at: video.created,
     }
 }
 

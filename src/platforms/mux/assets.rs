@@ -99,6 +99,7 @@ pub(super) fn recording(asset: &Asset, urls: &MuxPlaybackUrls) -> Recording {
             dash_url: None,
             thumbnail_url: urls.thumbnail(&id),
         }),
+        created_at: asset.created(),
     }
 }
 

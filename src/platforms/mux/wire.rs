@@ -104,6 +104,8 @@ pub(super) struct Asset {
     playback_ids: Option<Vec<Value>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) live_stream_id: Option<String>,
+    #[serde(default, deserialize_with = "count")]
+    created_at: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,6 +123,11 @@ impl Asset {
 
     pub(super) fn playback_id(&self) -> Option<String> {
         public_id(self.playback_ids.as_ref())
+    }
+
+    /// When its broadcast began.
+    pub(super) fn created(&self) -> Option<DateTime<Utc>> {
+        time(self.created_at)
     }
 }
 

@@ -89,8 +89,10 @@ impl Relay {
             // A stop is retried; an update need not be.
             Call::StopEgress(_) | Call::UpdateEgress { .. } => Ok(()),
             // Other lanes.
-            Call::CreateIngest { .. }
+            Call::ClaimIngest
+            | Call::CreateIngest { .. }
             | Call::FindIngest { .. }
+            | Call::EndBroadcast { .. }
             | Call::RenewIngestKey { .. }
             | Call::CloseIngest { .. }
             | Call::RemoveIngest { .. }

@@ -64,23 +64,26 @@ impl Relay {
                 }
                 self.end(step, Outcome::of(failure), now)
             }
-            Call::RenewIngestKey { .. } if failure.class == Class::NotFound => {
-                self.record(step, Fact::IngestGone, now)?;
-                if !self.durable.phase.holds_slot() {
-                    return Ok(());
-                }
-                self.end(
-                    step,
-                    Outcome::of(failure).with_code(OutcomeCode::IngestGone),
-                    now,
-                )
+            Call::RenewIngestKey { .. } | Call::EndBroadcast { .. }
+                if failure.class == Class::NotFound =>
+            {
+                let outcome = Outcome::of(failure).with_code(OutcomeCode::IngestGone);
+                self.ingest_lost(step, outcome, now)
             }
-            Call::CloseIngest { .. } | Call::FindIngest { .. }
+            Call::CloseIngest { .. } | Call::FindIngest { .. } | Call::RenewIngestKey { .. }
                 if !retry && self.durable.phase == Phase::Stopping =>
             {
                 self.defer_ingest(step, now)
             }
-            Call::FindIngest { .. } if !retry => self.end(step, Outcome::of(failure), now),
+            // Before a relay is on air a refusal ends it; later, a deadline does.
+            Call::ClaimIngest
+            | Call::FindIngest { .. }
+            | Call::EndBroadcast { .. }
+            | Call::RenewIngestKey { .. }
+                if !retry && self.durable.phase == Phase::Provisioning =>
+            {
+                self.end(step, Outcome::of(failure), now)
+            }
             Call::RemoveIngest { ingest } if !retry || failures >= MAX_REMOVE_TRIES => self.defer(
                 step,
                 Cleanup::RemoveIngest { id: ingest.clone() },
@@ -89,7 +92,9 @@ impl Relay {
                 now,
             ),
             // Retried.
-            Call::FindIngest { .. }
+            Call::ClaimIngest
+            | Call::EndBroadcast { .. }
+            | Call::FindIngest { .. }
             | Call::RenewIngestKey { .. }
             | Call::CloseIngest { .. }
             | Call::RemoveIngest { .. } => Ok(()),
@@ -103,6 +108,22 @@ impl Relay {
             | Call::PollHosts
             | Call::PollRecordings { .. } => Ok(()),
         }
+    }
+
+    /// The ingest does not exist. A start whose channel kept it goes on and creates another.
+    pub(super) fn ingest_lost(
+        &mut self,
+        step: &mut Step,
+        outcome: Outcome,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.record(step, Fact::IngestGone, now)?;
+        self.volatile.ingest.reset();
+        let starts_anew = self.durable.ingest.stage == IngestStage::Unrequested;
+        if starts_anew || !self.durable.phase.holds_slot() {
+            return Ok(());
+        }
+        self.end(step, outcome, now)
     }
 
     /// The lists of a platform without idempotency keys may lag: a cleanup job searches again, as each creation has a
@@ -151,7 +172,7 @@ impl Relay {
         self.defer(step, Cleanup::RemoveIngest { id }, due, None, now)
     }
 
-    pub(super) fn defer_ingest(
+    pub(in crate::relay) fn defer_ingest(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
@@ -161,9 +182,31 @@ impl Relay {
             (IngestStage::Requested, _) => Cleanup::FindIngest {
                 tag: self.durable.spec.tag(ingest.attempt).to_string(),
             },
+            (IngestStage::Ready, Some(id)) if ingest.kept.is_some() => {
+                return self.defer_release(step, id, now);
+            }
             (IngestStage::Ready, Some(id)) => Cleanup::CloseIngest { id },
             _ => return Ok(()),
         };
         self.defer(step, cleanup, now, None, now)
+    }
+
+    /// The channel gets its ingest back although an egress may still publish.
+    fn defer_release(
+        &mut self,
+        step: &mut Step,
+        id: String,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let durable = &self.durable;
+        let may_publish = durable.ingest.key_stale || durable.open_egress().is_some();
+        match (may_publish, durable.spec.capabilities.renews_key) {
+            (false, _) => self.record(step, Fact::IngestReleased, now),
+            (true, true) => self.defer(step, Cleanup::RenewIngestKey { id }, now, None, now),
+            (true, false) => {
+                self.record(step, Fact::IngestGivenUp, now)?;
+                self.defer(step, Cleanup::CloseIngest { id }, now, None, now)
+            }
+        }
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn spec(egress: EgressSpec) -> Spec {
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        ingest_owner: crate::relay::IngestOwner::Relay,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
         egress,
@@ -138,6 +139,7 @@ pub(super) fn recording(id: &str, state: RecordingState, seconds: u64) -> Record
         is_final: state == RecordingState::Ready,
         duration_ms: (state == RecordingState::Ready).then_some(seconds * 1000),
         place: None,
+        created_at: None,
     }
 }
 

@@ -35,6 +35,7 @@ pub fn requested(
         enable_recording: true,
         delete_recording_after_days: Some(30),
         keep_ingest: false,
+        ingest_owner: relaykeeper::relay::IngestOwner::Relay,
         platform: PlatformName::new("cloudflare"),
         capabilities: cloudflare::capabilities(),
         egress: EgressSpec {

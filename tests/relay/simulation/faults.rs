@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::relay::{Class, EgressSpec, Namespace, PlatformName, Prices, Spec, Timing};
+use relaykeeper::relay::{
+    Class, EgressSpec, IngestOwner, Namespace, PlatformName, Prices, Spec, Timing,
+};
 use uuid::Uuid;
 
 use super::dice::Dice;
@@ -48,6 +50,7 @@ pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
         enable_recording: dice.chance(800),
         delete_recording_after_days: Some(30),
         keep_ingest: dice.chance(200),
+        ingest_owner: IngestOwner::Relay,
         platform: PlatformName::new("platform"),
         capabilities: platform.capabilities.clone(),
         egress,

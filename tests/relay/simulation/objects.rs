@@ -128,6 +128,7 @@ impl Recorded {
                 false => self.streamed / 2,
             }),
             place: (state == RecordingState::Ready).then_some(place),
+            created_at: None,
         }
     }
 }

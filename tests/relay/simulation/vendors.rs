@@ -133,6 +133,8 @@ impl Vendors {
                 preparation,
                 ingest,
             } => self.start(*attempt, preparation.as_ref(), ingest, key, "", now),
+            Call::ClaimIngest => Ok(Answer::NothingKept),
+            Call::EndBroadcast { .. } => Ok(Answer::BroadcastEnded { session: None }),
             Call::RenewIngestKey { ingest } => Ok(self.renew_key(ingest)),
             Call::CloseIngest { ingest, .. } => Ok(self.close(ingest)),
             Call::RemoveIngest { ingest } => Ok(self.remove(ingest, now)),

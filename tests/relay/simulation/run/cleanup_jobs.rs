@@ -141,6 +141,11 @@ impl Run {
             Cleanup::CloseIngest { id } | Cleanup::CloseStray { id } => {
                 self.vendors.perform(&close(id), 0, now).is_ok()
             }
+            Cleanup::RenewIngestKey { id } => {
+                let ingest = id.clone();
+                let renew = Call::RenewIngestKey { ingest };
+                self.vendors.perform(&renew, 0, now).is_ok()
+            }
             Cleanup::RemoveIngest { id } => match self.remove(id) {
                 Ok(Answer::StillLive { retry_after }) => {
                     self.cleanup_jobs[at].due = now + wait_of(retry_after);

@@ -1,0 +1,91 @@
+//! Whose a recording of an ingest is that several shows used.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+/// How far the platform's clock may be behind ours.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
+
+/// A relay's use of an ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestUse {
+    /// The relay.
+    pub relay: Uuid,
+    /// When it got the ingest.
+    pub claimed_at: DateTime<Utc>,
+    /// The broadcasts and recordings that it saw.
+    pub known: Vec<String>,
+}
+
+/// The relay whose recording this is: the one that saw it, else the last that had the ingest when the recording began.
+/// `None`: nobody of these.
+#[must_use]
+pub fn user_of(
+    recording: &str,
+    created_at: Option<DateTime<Utc>>,
+    uses: &[IngestUse],
+) -> Option<Uuid> {
+    let saw = |one: &&IngestUse| one.known.iter().any(|known| known == recording);
+    if let Some(saw) = uses.iter().find(saw) {
+        return Some(saw.relay);
+    }
+    let Some(created_at) = created_at else {
+        return match uses {
+            [only] => Some(only.relay),
+            _ => None,
+        };
+    };
+    uses.iter()
+        .filter(|one| one.claimed_at - CLOCK_TOLERANCE <= created_at)
+        .max_by_key(|one| one.claimed_at)
+        .map(|one| one.relay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn uses() -> [IngestUse; 2] {
+        let one = |relay, claimed_at, known: &[&str]| IngestUse {
+            relay: Uuid::from_u128(relay),
+            claimed_at: at(claimed_at),
+            known: known.iter().map(|&known| known.to_owned()).collect(),
+        };
+        [one(1, 100, &["a"]), one(2, 200, &["b"])]
+    }
+
+    fn user(recording: &str, created_at: Option<i64>) -> Option<u128> {
+        user_of(recording, created_at.map(at), &uses()).map(|relay| relay.as_u128())
+    }
+
+    #[test]
+    fn who_saw_a_recording_has_it_whatever_the_clocks_say() {
+        assert_eq!(user("a", Some(300)), Some(1));
+        assert_eq!(user("b", Some(110)), Some(2));
+        assert_eq!(user("b", None), Some(2));
+    }
+
+    #[test]
+    fn an_unseen_recording_is_of_the_last_relay_that_had_the_ingest_when_it_began() {
+        assert_eq!(user("c", Some(110)), Some(1));
+        assert_eq!(user("c", Some(197)), Some(1));
+        assert_eq!(user("c", Some(198)), Some(2), "a clock that is behind");
+        assert_eq!(user("c", Some(900)), Some(2));
+    }
+
+    #[test]
+    fn a_recording_from_before_is_nobodys() {
+        assert_eq!(user("c", Some(97)), None);
+    }
+
+    #[test]
+    fn without_a_time_only_a_single_use_decides() {
+        assert_eq!(user("c", None), None);
+        let [only, _] = uses();
+        assert_eq!(user_of("c", None, &[only]), Some(Uuid::from_u128(1)));
+    }
+}
