@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -20,15 +21,19 @@ const ASSETS: [&str; 3] = ["video", "v1", "assets"];
 const LIST: &str = "assets.list";
 /// The most pages of a list.
 const MOST_PAGES: usize = 20;
+/// The largest expected difference between Mux's clock and ours.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// A broadcast is at most 12 h long (`mux.md §2.4`); a longer duration is an error.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
 impl MuxApi {
-    /// The assets of a live stream, which may be deleted. Each page names the next one.
+    /// The assets of a live stream, which may be deleted. `since`: only those of later broadcasts, and a few more. Each page names
+    /// the next one.
     pub(super) async fn assets(
         &self,
         permit: PermitRequest,
         live_stream: &str,
+        since: Option<DateTime<Utc>>,
     ) -> Result<Vec<Asset>, VendorError> {
         let unexpected =
             |what: &str| failure(VENDOR, LIST, Class::Unexpected, Done::No, what.to_owned());
@@ -48,14 +53,19 @@ impl MuxApi {
             };
             let read: Vec<Asset> = readable(items);
             let before = assets.len();
+            let is_old = |asset: &Asset| {
+                let since = since.zip(asset.created());
+                since.is_some_and(|(since, created)| created < since - SKEW)
+            };
+            let is_last = !read.is_empty() && read.iter().all(is_old);
             assets.extend(read.into_iter().filter(|asset| {
                 // A filter that is ignored would give us others' recordings.
                 let ours = asset.live_stream_id.as_deref() == Some(live_stream);
-                ours && is_id(&asset.id) && known.insert(asset.id.clone())
+                ours && !is_old(asset) && is_id(&asset.id) && known.insert(asset.id.clone())
             }));
             let next = page.get("next_cursor").and_then(Value::as_str);
             cursor = next.map(str::to_owned).filter(|next| !next.is_empty());
-            if cursor.is_none() || assets.len() == before {
+            if cursor.is_none() || is_last || assets.len() == before {
                 break;
             }
         }

@@ -101,6 +101,23 @@ impl MuxApi {
         Ok((created, ignored))
     }
 
+    /// Sets what may be changed and differs: for how long a broadcast waits for its encoder.
+    pub(super) async fn update(
+        &self,
+        permit: PermitRequest,
+        stream: &LiveStream,
+        settings: &NewIngest,
+    ) -> Result<(), VendorError> {
+        let wanted = window(settings);
+        if stream.reconnect_window == Some(wanted) {
+            return Ok(());
+        }
+        let path = with(&[&stream.id]);
+        let call = MuxCall::new("live_streams.update", Method::PATCH, &path);
+        self.send(permit, call.body(json!({ "reconnect_window": wanted })))
+            .await
+    }
+
     pub(super) async fn get(
         &self,
         permit: PermitRequest,

@@ -285,18 +285,22 @@ impl Platform for MuxPlatform {
         }
     }
 
-    /// The settings of a live stream stay as created.
+    /// Not by `complete`: an encoder that hangs would stay for a minute and begin a recording of its own (`mux.md §2.6`).
     async fn end_broadcast(
         &self,
         permit: PermitRequest,
         ingest: &str,
-        _: &NewIngest,
+        settings: &NewIngest,
     ) -> Result<Option<String>, VendorError> {
-        let session = self.known_session(ingest, Duration::MAX);
+        let stream = self.api.get(permit, ingest).await?;
+        let session = stream.active_asset().map(str::to_owned);
         self.forget_session(ingest);
-        self.api.disable(permit, ingest).await?;
+        if stream.status() != Status::Disabled {
+            self.api.disable(permit, ingest).await?;
+        }
+        self.api.update(permit, &stream, settings).await?;
         self.api.enable(permit, ingest).await?;
-        Ok(session.map(|session| session.id))
+        Ok(session)
     }
 
     async fn close(&self, permit: PermitRequest, ingest: &str) -> Result<(), VendorError> {
@@ -316,13 +320,17 @@ impl Platform for MuxPlatform {
         ingest: &str,
         search: RecordingsSearch,
     ) -> Result<Vec<Recording>, VendorError> {
-        let permit = match search {
-            RecordingsSearch::Shared { .. } => PermitRequest::within(Priority::Finalize, PATIENCE),
-            RecordingsSearch::Thorough(permit)
-            | RecordingsSearch::AfterRemoval(permit)
-            | RecordingsSearch::Since(permit, _) => permit,
+        let (permit, since) = match search {
+            RecordingsSearch::Shared { since } => {
+                let permit = PermitRequest::within(Priority::Finalize, PATIENCE);
+                (permit, Some(since))
+            }
+            RecordingsSearch::Thorough(permit) | RecordingsSearch::AfterRemoval(permit) => {
+                (permit, None)
+            }
+            RecordingsSearch::Since(permit, since) => (permit, Some(since)),
         };
-        let assets = self.api.assets(permit, ingest).await?;
+        let assets = self.api.assets(permit, ingest, since).await?;
         let urls = self.host.urls();
         Ok(assets.iter().map(|asset| recording(asset, urls)).collect())
     }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use relaykeeper::platforms::{FeedQuestion, Platform as _, RecordingsSearch};
 use relaykeeper::relay::{FeedReading, RecordingState};
-use relaykeeper::sandbox::{Options, VendorCall};
+use relaykeeper::sandbox::{FaultKind, Options, VendorCall, VendorFault};
+use serde_json::json;
+use wiremock::matchers::{path, query_param, query_param_is_missing};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{MuxBench, fast, new, permit};
+use super::support::{MuxBench, client, fast, new, permit};
 
 fn off_air() -> FeedReading {
     FeedReading {
@@ -73,6 +77,81 @@ async fn a_broadcast_is_watchable_with_its_asset_as_session_and_outlives_its_enc
 
     bench.mux.remove(permit(), &ingest.id).await.unwrap();
     assert_eq!(bench.observe(&ingest, FeedQuestion::Both).await, None);
+}
+
+/// A publisher within the reconnect window would continue the recording.
+#[tokio::test]
+async fn a_broadcast_that_is_ended_is_not_continued_and_the_ingest_takes_publishers() {
+    let bench = MuxBench::start(fast());
+    let ingest = bench.create("tag-1").await;
+    let mut settings = new("tag-1");
+    settings.feed_timeout_seconds = 90;
+    let end = async || {
+        bench
+            .mux
+            .end_broadcast(permit(), &ingest.id, &settings)
+            .await
+    };
+    assert_eq!(end().await.unwrap(), None, "there was no broadcast");
+    let encoder = bench.publish(&ingest).unwrap();
+    let named = bench
+        .observed(&ingest, "named", |reading| reading.session.is_some())
+        .await;
+    bench.vendors.unpublish(encoder);
+    let first = named.session.unwrap().id;
+    assert_eq!(end().await.unwrap().as_ref(), Some(&first));
+    assert_eq!(bench.raw(&ingest.id).await["reconnect_window"], 90);
+    assert_eq!(
+        bench.observe(&ingest, FeedQuestion::Both).await,
+        Some(off_air())
+    );
+    bench.publish(&ingest).unwrap();
+    let next = bench
+        .observed(&ingest, "named", |reading| reading.session.is_some())
+        .await;
+    assert_ne!(next.session.unwrap().id, first);
+    assert_eq!(bench.vendors.state().videos.len(), 2);
+
+    // A publisher that hangs is thrown out, and a repeat from any point opens the ingest.
+    for call in [VendorCall::MuxStreamDisable, VendorCall::MuxStreamEnable] {
+        bench
+            .vendors
+            .fault(VendorFault::once(call, FaultKind::Status(503, None)));
+        end().await.unwrap_err();
+        end().await.unwrap();
+        assert_eq!(bench.encoders(&ingest.id), 0);
+        bench.publish(&ingest).unwrap();
+    }
+}
+
+/// A kept ingest has the assets of every show.
+#[tokio::test]
+async fn a_search_since_a_time_does_not_read_older_pages() {
+    let server = MockServer::start().await;
+    let now = chrono::Utc::now();
+    let page = |hours: i64, next: Option<&str>| {
+        let created = (now - TimeDelta::hours(hours)).timestamp().to_string();
+        let asset = json!({"id": format!("a{hours}"), "live_stream_id": "s1", "status": "ready", "duration": 9.5, "created_at": created});
+        ResponseTemplate::new(200).set_body_json(json!({"data": [asset], "next_cursor": next}))
+    };
+    for (cursor, hours, next) in [("", 0, Some("c1")), ("c1", 9, Some("c2")), ("c2", 18, None)] {
+        let list = Mock::given(path("/video/v1/assets")).and(query_param("live_stream_id", "s1"));
+        let list = match cursor {
+            "" => list.and(query_param_is_missing("cursor")),
+            cursor => list.and(query_param("cursor", cursor)),
+        };
+        list.respond_with(page(hours, next)).mount(&server).await;
+    }
+    let mux = client(&server.uri(), &server.uri(), "id", "secret");
+    let found = async |search| {
+        let found = mux.recordings("s1", search).await.unwrap();
+        found.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let since = RecordingsSearch::Since(permit(), now - TimeDelta::hours(1));
+    assert_eq!(found(since).await, ["a0"]);
+    assert_eq!(server.received_requests().await.unwrap().len(), 2);
+    let all = RecordingsSearch::AfterRemoval(permit());
+    assert_eq!(found(all).await, ["a0", "a9", "a18"]);
 }
 
 #[tokio::test]
