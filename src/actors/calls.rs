@@ -22,8 +22,8 @@ use crate::config::Settings;
 use crate::egresses::Egresses;
 use crate::platforms::{FeedQuestion, Platform, Platforms};
 use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, PlatformName};
-use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
+use crate::vendors::agora::{Agora, Channels};
 use crate::vendors::governor::{self, Governor, Priority};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Done, VendorError};
@@ -40,6 +40,8 @@ pub struct VendorClients {
     pub agora: Agora,
     /// The backends of egresses.
     pub egresses: Egresses,
+    /// Who is in a channel.
+    pub(super) presence: Channels,
     /// Links to the recorder's page; `None` without `server.public_url`.
     pub links: Option<Links>,
     pub(super) lease: Lease,
@@ -60,6 +62,7 @@ impl VendorClients {
         Ok(Self {
             platforms,
             egresses: Egresses::of_settings(&settings, &agora, links.as_ref()),
+            presence: agora.channel().clone(),
             agora,
             links,
             lease,

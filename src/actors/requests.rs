@@ -63,6 +63,11 @@ pub enum StartError {
     Quota { setting: &'static str, limit: u32 },
     #[error("no such platform is on; there are: {on}")]
     PlatformOff { on: String },
+    #[error("the platform {platform} has no {capability}")]
+    Unsupported {
+        platform: &'static str,
+        capability: &'static str,
+    },
     #[error("shutting down")]
     ShuttingDown,
     #[error(transparent)]

@@ -46,6 +46,7 @@ use chrono::{DateTime, Utc};
 
 use crate::actors::{Readiness, RelayService};
 use crate::config::Settings;
+use crate::egresses::Egresses;
 use crate::platforms::Platforms;
 use crate::store::Store;
 use auth::Tokens;
@@ -83,6 +84,8 @@ pub struct Dependencies {
     pub viewers: Viewers,
     /// Verify and read their notifications.
     pub platforms: Platforms,
+    /// Read notifications about egresses.
+    pub egresses: Egresses,
     /// This node's name, for operators.
     pub node: String,
     /// See [`crate::console::pages`].
@@ -112,6 +115,7 @@ pub struct Api {
     health: Health,
     pub(crate) viewers: Viewers,
     platforms: Platforms,
+    egresses: Egresses,
     pub(crate) node: String,
     draining: AtomicBool,
 }
@@ -155,6 +159,7 @@ impl Api {
             health: dependencies.health,
             viewers: dependencies.viewers,
             platforms: dependencies.platforms,
+            egresses: dependencies.egresses,
             node: dependencies.node,
             draining: AtomicBool::new(false),
         })

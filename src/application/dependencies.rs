@@ -27,6 +27,7 @@ pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
         },
         viewers: viewers(context.vendors.clone()),
         platforms: context.vendors.platforms.clone(),
+        egresses: context.vendors.egresses.clone(),
         node: context.node.clone(),
         pages: console::pages(&context.vendors.platforms.playback_hosts()),
     }

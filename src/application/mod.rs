@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::{Cluster, NodeContext, NodeRunner, VendorClients};
 use crate::api::{self, Api};
-use crate::config::{RuntimeSettings, Settings};
+use crate::config::{RuntimeSettings, Settings, SettingsError};
 use crate::egresses::EgressBackend;
 use crate::platforms::Platforms;
 use crate::store::Store;
@@ -136,6 +136,10 @@ impl Application {
         let platforms =
             Platforms::of_settings(&settings, &runtime, &lease, cluster.shared_polls())?;
         let platforms = further(platforms);
+        let problems = platforms.video_problems(&settings.agora);
+        if !problems.is_empty() {
+            return Err(SettingsError::Refused { problems }.into());
+        }
         let mut vendors = VendorClients::new(settings.clone(), runtime.clone(), lease, platforms)?;
         if let Some(egress) = egress {
             vendors.egresses.choose(egress);

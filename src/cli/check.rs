@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use relaykeeper::application::{self, descriptors};
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::platforms::Platform as _;
+use relaykeeper::platforms::Platforms;
 use relaykeeper::platforms::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::platforms::mux::MuxPlatform;
 use relaykeeper::store::Store;
@@ -73,6 +74,11 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             Ok(Some(proxy)) => report.note("proxy", &format!("{proxy} for calls to vendors")),
             Ok(None) => report.note("proxy", "none (HTTPS_PROXY is not set)"),
             Err(error) => report.bad("proxy", &error.to_string()),
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let platforms = Platforms::of_settings(&settings, &runtime, &Lease::for_good(), None)?;
+        for problem in platforms.video_problems(&settings.agora) {
+            report.bad("video", &problem.to_string());
         }
         open_files(&settings, &report);
         database(&settings, &mut report).await;

@@ -6,7 +6,21 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::problem::SettingsReport;
-use super::{CloudRecordingSettings, MediaPushSettings};
+use super::{CloudRecordingSettings, MediaPushMode, MediaPushSettings};
+
+/// What Cloud Recording adds to the bit rate of its video: 48 kHz mono (`agora.md §3.1`).
+const AUDIO_KBPS: u32 = 128;
+
+/// What egresses push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VideoProfile {
+    /// Its section in the settings.
+    pub section: &'static str,
+    pub width: u32,
+    pub height: u32,
+    /// Video and audio.
+    pub kbps: u32,
+}
 
 /// `[agora]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -95,6 +109,27 @@ impl AgoraSettings {
         );
         self.cloud_recording.check(report);
         self.media_push.check(report);
+    }
+
+    /// What the egresses of the chosen backend push. `None`: the seller's own video.
+    #[must_use]
+    pub fn video(&self) -> Option<VideoProfile> {
+        let (recording, push) = (&self.cloud_recording.video, &self.media_push.video);
+        match (self.backend, self.media_push.mode) {
+            (AgoraBackend::CloudRecording, _) => Some(VideoProfile {
+                section: "agora.cloud_recording.video",
+                width: recording.width,
+                height: recording.height,
+                kbps: recording.bitrate_kbps.saturating_add(AUDIO_KBPS),
+            }),
+            (AgoraBackend::MediaPush, MediaPushMode::Transcoded) => Some(VideoProfile {
+                section: "agora.media_push.video",
+                width: push.width,
+                height: push.height,
+                kbps: push.bitrate_kbps,
+            }),
+            (AgoraBackend::MediaPush, MediaPushMode::Raw) => None,
+        }
     }
 
     pub(super) fn warn(&self, report: &mut SettingsReport) {

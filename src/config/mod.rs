@@ -27,7 +27,7 @@ mod validate;
 mod vendors;
 mod webhooks;
 
-pub use agora::{AgoraBackend, AgoraSettings};
+pub use agora::{AgoraBackend, AgoraSettings, VideoProfile};
 pub use cloud_recording::{CloudRecordingSettings, CloudRecordingVideoSettings, StorageSettings};
 pub use cloudflare::CloudflareSettings;
 pub(crate) use database_url::{DatabaseKind, DatabaseUrl};

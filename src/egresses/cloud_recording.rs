@@ -5,13 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     EgressBackend, EgressFound, EgressStart, EgressStarted, EgressStopped, misused, unreadable,
 };
 use crate::config::{CloudRecordingSettings, Settings};
 use crate::relay::{
-    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec, Prepare, Spec,
+    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec, Hint, Notice,
+    Prepare, ResourceTag, Spec, Subject,
 };
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::cloud_recording::{
@@ -20,7 +22,7 @@ use crate::vendors::agora::cloud_recording::{
 };
 use crate::vendors::agora::page::{Links, PageClaims, Ready};
 use crate::vendors::governor::PermitRequest;
-use crate::vendors::{Class, VendorError};
+use crate::vendors::{Class, VendorError, number, text};
 
 pub(super) const NAME: &str = "cloud_recording";
 /// A task must start within 2 s of its acquire (`agora.md §2.3`).
@@ -115,6 +117,10 @@ impl EgressBackend for CloudRecordingEgress {
                 max_hours: Some(max_recording_hours),
             },
         }
+    }
+
+    fn notice(&self, event: &Value) -> Option<Notice> {
+        notice(event)
     }
 
     fn query_interval(&self) -> Duration {
@@ -300,9 +306,42 @@ fn reading(status: &RecordingTaskStatus) -> EgressReading {
     }
 }
 
+fn notice(event: &Value) -> Option<Notice> {
+    let kind = number(event, "/eventType")?;
+    // Error, session exit, fail-over, page started, page stopped, push changed (`agora.md §6.5`).
+    let is_known = matches!(kind, 1 | 11 | 12 | 70 | 71 | 100);
+    if number(event, "/productId")? != 3 || !is_known {
+        return None;
+    }
+    // The tag may be of another deployment or database.
+    let tag: ResourceTag = text(event, "/payload/cname").parse().ok()?;
+    let sid = text(event, "/payload/sid").to_owned();
+    if sid.is_empty() {
+        return None;
+    }
+    let hint = Hint::EgressNamed {
+        tag: tag.to_string(),
+        handle: EgressHandle::new(&Session { sid }),
+    };
+    Some(Notice {
+        is_end: matches!(kind, 11 | 71),
+        ..Notice::new(Subject::Tag(tag), hint)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const TAG: &str = "shop_0a1b2c3d_0192f0c4000070008000000000000001_1";
+
+    fn cloud_recording(event: i64, cname: &str, sid: &str) -> Value {
+        json!({"noticeId": "n", "productId": 3, "eventType": event, "notifyMs": 1, "payload": {
+            "cname": cname, "uid": "900000001", "sid": sid, "sequence": 0, "sendts": 1, "serviceType": 6,
+            "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
+    }
 
     #[test]
     fn a_session_is_one_task_for_each_resource_with_the_identity_of_its_acquire() {
@@ -328,5 +367,26 @@ mod tests {
         assert_eq!(likely_task(&egress).unwrap(), task("new"));
         egress.handle = Some(EgressHandle::of_id("converter_id", "abc"));
         assert_eq!(tasks(&egress).unwrap_err().class, Class::Rejected);
+    }
+
+    #[test]
+    fn an_event_of_an_egress_names_its_tag_and_session() {
+        for event in [1, 11, 12, 70, 71, 100] {
+            let hint = Hint::EgressNamed {
+                tag: TAG.into(),
+                handle: EgressHandle::of_id("sid", "s1"),
+            };
+            let expected = Notice {
+                is_end: event == 11 || event == 71,
+                ..Notice::new(Subject::Tag(TAG.parse().unwrap()), hint)
+            };
+            let found = notice(&cloud_recording(event, TAG, "s1"));
+            assert_eq!(found, Some(expected), "{event}");
+        }
+        for event in [2, 4, 31, 40, 1001] {
+            assert_eq!(notice(&cloud_recording(event, TAG, "s1")), None, "{event}");
+        }
+        assert_eq!(notice(&cloud_recording(70, "show68", "s1")), None);
+        assert_eq!(notice(&cloud_recording(70, TAG, "")), None);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     EgressBackend, EgressFound, EgressList, EgressStart, EgressStarted, EgressStopped,
@@ -12,14 +13,15 @@ use super::{
 };
 use crate::config::{MediaPushSettings, Settings};
 use crate::relay::{
-    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec,
+    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec, Hint, Notice,
+    Subject,
 };
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::media_push::{
     Converter, ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
 };
 use crate::vendors::governor::PermitRequest;
-use crate::vendors::{Class, Done, VendorError};
+use crate::vendors::{Class, Done, VendorError, number, text};
 
 pub(super) const NAME: &str = "media_push";
 
@@ -89,6 +91,10 @@ impl EgressBackend for MediaPushEgress {
                 max_hours: None,
             },
         }
+    }
+
+    fn notice(&self, event: &Value) -> Option<Notice> {
+        notice(event)
     }
 
     fn query_interval(&self) -> Duration {
@@ -260,5 +266,47 @@ fn name_taken(message: &str) -> VendorError {
         class: Class::Unavailable,
         done: Done::Unknown,
         ..misused("rtmp_converters.create", message)
+    }
+}
+
+/// Only the events of a converter's creation and end have its name; all have its id.
+fn notice(event: &Value) -> Option<Notice> {
+    let (product, kind) = (number(event, "/productId")?, number(event, "/eventType")?);
+    if product != 5 || !(1..=4).contains(&kind) {
+        return None;
+    }
+    let name = text(event, "/payload/converter/name");
+    let id = text(event, "/payload/converter/id");
+    let subject = match name.parse() {
+        Ok(tag) => Subject::Tag(tag),
+        Err(_) if id.is_empty() => return None,
+        Err(_) => Subject::Egress(id.to_ascii_lowercase()),
+    };
+    Some(Notice::new(subject, Hint::EgressChanged))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TAG: &str = "shop_0a1b2c3d_0192f0c4000070008000000000000001_1";
+
+    #[test]
+    fn a_converter_is_known_by_its_name_or_its_id() {
+        let of = |event, converter: Value| {
+            notice(
+                &json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}}),
+            )
+        };
+        let changed = |subject| Some(Notice::new(subject, Hint::EgressChanged));
+        let by_tag = of(1, json!({"id": "other", "name": TAG}));
+        assert_eq!(by_tag, changed(Subject::Tag(TAG.parse().unwrap())));
+        let by_id = changed(Subject::Egress("abcdef".into()));
+        assert_eq!(of(3, json!({"id": "ABCDEF", "state": "failed"})), by_id);
+        assert_eq!(of(4, json!({"id": "abcdef", "name": "theirs"})), by_id);
+        assert_eq!(of(3, json!({"id": "", "state": "failed"})), None);
+        assert_eq!(of(5, json!({"id": "abcdef"})), None);
     }
 }

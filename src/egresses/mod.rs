@@ -11,9 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::config::{AgoraBackend, Settings};
-use crate::relay::{BackendName, EgressHandle, EgressReading, EgressRef, EgressSpec, Spec};
+use crate::relay::{BackendName, EgressHandle, EgressReading, EgressRef, EgressSpec, Notice, Spec};
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
 use crate::vendors::governor::PermitRequest;
@@ -160,6 +161,11 @@ pub trait EgressBackend: Debug + Send + Sync {
         egress: &EgressRef,
     ) -> Result<EgressFound, VendorError>;
 
+    /// Reads a verified notification. `None`: it is about no egress of this backend.
+    fn notice(&self, _event: &Value) -> Option<Notice> {
+        None
+    }
+
     /// Lists the tagged egresses. `None`: there is no list.
     async fn list(&self, _permit: PermitRequest) -> Result<Option<EgressList>, VendorError> {
         Ok(None)
@@ -194,6 +200,12 @@ impl Egresses {
     pub fn choose(&mut self, backend: Arc<dyn EgressBackend>) {
         self.all.push(Arc::clone(&backend));
         self.chosen = backend;
+    }
+
+    /// Reads a verified notification. `None`: it is about no egress.
+    #[must_use]
+    pub fn notice(&self, event: &Value) -> Option<Notice> {
+        self.all.iter().find_map(|backend| backend.notice(event))
     }
 
     /// The backend of new relays.

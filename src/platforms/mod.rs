@@ -2,6 +2,7 @@
 //! the rest of the program knows [`Platform`] alone.
 
 pub mod cloudflare;
+mod limits;
 pub mod mux;
 mod wire;
 
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::config::Settings;
+use crate::config::{AgoraSettings, Settings, SettingsProblem, VideoProfile};
 use crate::relay::{Capabilities, FeedReading, Recording};
 use crate::store::Store;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
@@ -365,6 +366,19 @@ impl Platforms {
     /// The names of all.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.by_name.keys().copied()
+    }
+
+    /// Why not all platforms take the video of new egresses.
+    #[must_use]
+    pub fn video_problems(&self, settings: &AgoraSettings) -> Vec<SettingsProblem> {
+        let video = settings.video();
+        let each = |video: VideoProfile| {
+            self.iter().flat_map(move |platform| {
+                let limits = platform.capabilities().ingest_limits;
+                limits::exceeded(&video, platform.name(), limits)
+            })
+        };
+        video.into_iter().flat_map(each).collect()
     }
 
     /// [`Platform::playback_hosts`] of all.

@@ -50,8 +50,6 @@ pub struct Capabilities {
     pub recordings: RecordingsKept,
     /// The most that the ingest takes.
     pub ingest_limits: IngestLimits,
-    /// What its URLs serve besides HLS, which every platform serves.
-    pub playback: Playback,
 }
 
 /// How a creation without an answer is repeated.
@@ -131,18 +129,6 @@ pub struct IngestLimits {
     pub max_kbps: Option<u32>,
     /// Width times height.
     pub max_pixels: Option<u32>,
-    /// Whether it takes audio without video.
-    pub audio_only: bool,
-}
-
-/// What an ingest's URLs serve besides HLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names suffice")]
-pub struct Playback {
-    pub low_latency_hls: bool,
-    pub dash: bool,
-    /// URLs that only signed tokens open.
-    pub signed: bool,
 }
 
 #[cfg(test)]
@@ -166,12 +152,6 @@ mod tests {
             ingest_limits: IngestLimits {
                 max_kbps: Some(8_500),
                 max_pixels: None,
-                audio_only: false,
-            },
-            playback: Playback {
-                low_latency_hls: true,
-                dash: false,
-                signed: true,
             },
         };
         let stored = serde_json::to_value(&capabilities).unwrap();

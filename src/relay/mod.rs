@@ -41,8 +41,7 @@ pub use action::{Action, ActionId, Call};
 pub use announcement::Announcement;
 pub use attribution::{IngestUse, user_of};
 pub use capabilities::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Playback, Reconnect,
-    RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Reconnect, RecordingsKept,
 };
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};

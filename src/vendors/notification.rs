@@ -58,6 +58,15 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+/// May be written as a string.
+pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
+    match value.pointer(pointer)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 pub(crate) fn same(expected: &str, given: &str) -> Choice {
     let given = given.trim().to_ascii_lowercase();
     Choice::from(u8::from(!expected.is_empty())) & expected.as_bytes().ct_eq(given.as_bytes())

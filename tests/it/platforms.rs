@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
-use relaykeeper::config::AgoraBackend;
+use relaykeeper::application::Application;
+use relaykeeper::config::{AgoraBackend, MediaPushMode, Settings};
 use relaykeeper::platforms::{
     Complaint, EnsuredIngest, FeedPolls, FeedQuestion, HeaderOf, IngestAccess, NewIngest, Platform,
-    PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest, TaggedIngests,
-    WatchedIngest,
+    PlatformHealth, Platforms, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest,
+    TaggedIngests, WatchedIngest,
 };
 use relaykeeper::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, FeedReading, Hint, IngestLimits, Notice, Playback,
-    Reconnect, Recording, RecordingPlace, RecordingState, RecordingsKept, ResourceTag, Subject,
+    Capabilities, CreateRepeat, FeedPollCost, FeedReading, Hint, IngestLimits, Notice, Reconnect,
+    Recording, RecordingPlace, RecordingState, RecordingsKept, ResourceTag, Subject,
 };
 use relaykeeper::sandbox::SimulatedVendors;
 use relaykeeper::vendors::governor::{Governor, PermitRequest};
@@ -41,6 +42,7 @@ struct Kiosk {
     http: reqwest::Client,
     ingests: Mutex<Vec<Ingest>>,
     calls: Mutex<Vec<&'static str>>,
+    recordings: RecordingsKept,
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +77,7 @@ impl Kiosk {
             http: reqwest::Client::new(),
             ingests: Mutex::default(),
             calls: Mutex::default(),
+            recordings: RecordingsKept::Elsewhere,
         }
     }
 
@@ -162,16 +165,10 @@ impl Platform for Kiosk {
             removes_live_ingest: false,
             renews_key: false,
             reconnect: Reconnect::Anew,
-            recordings: RecordingsKept::Elsewhere,
+            recordings: self.recordings,
             ingest_limits: IngestLimits {
                 max_kbps: Some(8_500),
                 max_pixels: None,
-                audio_only: false,
-            },
-            playback: Playback {
-                low_latency_hls: false,
-                dash: false,
-                signed: false,
             },
         }
     }
@@ -383,8 +380,15 @@ struct Fair {
 }
 
 async fn fair(backend: AgoraBackend) -> Fair {
+    fair_with(backend, RecordingsKept::Elsewhere).await
+}
+
+async fn fair_with(backend: AgoraBackend, recordings: RecordingsKept) -> Fair {
     let vendors = Arc::new(SimulatedVendors::start(options()).unwrap());
-    let kiosk = Arc::new(Kiosk::new(vendors.clone()));
+    let kiosk = Arc::new(Kiosk {
+        recordings,
+        ..Kiosk::new(vendors.clone())
+    });
     let database = TestDatabase::sqlite();
     let settings = settings(&vendors, backend, &database.url);
     let further = kiosk.clone();
@@ -450,6 +454,8 @@ async fn a_platform_with_the_worst_capabilities_serves_a_relay_from_start_to_end
         format!("recording of {}", ingest.id)
     );
     assert_eq!(ended["recordings"][0]["hls_url"], Value::Null);
+    let location = format!("s3://bucket/{}", ingest.id);
+    assert_eq!(ended["recordings"][0]["location"], location);
     assert_eq!(
         ended["cost"]["cost_micros"], 4_000,
         "two minutes at the kiosk's price"
@@ -594,4 +600,49 @@ async fn a_relay_outlives_its_platforms_credentials_and_its_cleanup_jobs_wait_fo
         !is_raised(&service, "platform-off", NAME).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_start_with_recordings_is_refused_where_the_platform_keeps_none() {
+    let fair = fair_with(AgoraBackend::MediaPush, RecordingsKept::Nowhere).await;
+    let Fair { kiosk, service, .. } = &fair;
+    let path = "/v1/channels/42/start";
+    let refused = service.post(path, &[], &on_the_kiosk()).await;
+    refused.is_problem(422, "unsupported");
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("kiosk") && detail.contains("recordings"),
+        "{detail}"
+    );
+    assert_eq!(kiosk.count("ensure_ingest"), 0);
+    let mut unrecorded = on_the_kiosk();
+    unrecorded["enable_recording"] = false.into();
+    service.go_live(42, &unrecorded).await;
+    let ended = service.come_down(42).await;
+    assert_eq!(ended["recordings"], json!([]));
+    assert_eq!(service.start_channel(43, &show("show69")).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_video_that_a_platform_would_cut_off_is_refused_before_anything_runs() {
+    let vendors = Arc::new(SimulatedVendors::start(options()).unwrap());
+    let database = TestDatabase::sqlite();
+    let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
+    let build = async |settings: &Settings| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let kiosk = Arc::new(Kiosk::new(vendors.clone()));
+        let further = move |on: Platforms| on.with(kiosk);
+        Application::with_ports(listener, settings.clone(), further, None).await
+    };
+    settings.agora.media_push.video.bitrate_kbps = 8_500;
+    assert!(build(&settings).await.is_ok());
+    settings.agora.media_push.video.bitrate_kbps = 8_501;
+    let refused = build(&settings).await.err().unwrap().to_string();
+    assert!(
+        refused.contains("agora.media_push.video.bitrate_kbps: 8501"),
+        "{refused}"
+    );
+    assert!(refused.contains("[kiosk]"), "{refused}");
+    settings.agora.media_push.mode = MediaPushMode::Raw;
+    assert!(build(&settings).await.is_ok());
 }

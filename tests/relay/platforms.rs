@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Playback, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
 };
 
 /// What a platform promises, and what its answers tell.
@@ -78,12 +78,6 @@ impl Platform {
                 ingest_limits: IngestLimits {
                     max_kbps: None,
                     max_pixels: None,
-                    audio_only: true,
-                },
-                playback: Playback {
-                    low_latency_hls: false,
-                    dash: true,
-                    signed: false,
                 },
             },
             quirks: Quirks {

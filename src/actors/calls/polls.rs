@@ -1,9 +1,8 @@
 //! Polls of the feed, the channel's hosts and the recordings.
 
-use super::{VendorCalls, failure, permit_request, unexpected};
+use super::{VendorCalls, failure, permit_request};
 use crate::platforms::{FeedQuestion, RecordingsSearch, WatchedIngest};
 use crate::relay::{Answer, Durable, Failure};
-use crate::vendors::agora::channel::Hosts;
 use crate::vendors::governor::Priority;
 
 impl VendorCalls {
@@ -35,22 +34,10 @@ impl VendorCalls {
     }
 
     pub(super) async fn poll_hosts(&self, durable: &Durable) -> Result<Answer, Failure> {
-        let spec = &durable.spec;
-        let hosts = self
-            .vendors
-            .agora
-            .channel()
-            .hosts(permit_request(Priority::Recover), &spec.channel_name)
-            .await;
-        let present = match hosts.map_err(failure)? {
-            Hosts::NoChannel => false,
-            Hosts::Uids(uids) => uids.contains(&spec.seller_uid),
-            Hosts::Partly(uids) if uids.contains(&spec.seller_uid) => true,
-            Hosts::Partly(_) => {
-                let message = "the seller may be among entries of an undocumented form";
-                return Err(unexpected("agora", "channel.hosts", message));
-            }
-        };
+        let (spec, permit) = (&durable.spec, permit_request(Priority::Recover));
+        let presence = &self.vendors.presence;
+        let present = presence.has(permit, &spec.channel_name, spec.seller_uid);
+        let present = present.await.map_err(failure)?;
         Ok(Answer::Hosts { present })
     }
 

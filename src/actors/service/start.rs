@@ -18,14 +18,15 @@ use crate::actors::relay_metrics;
 use crate::actors::requests::{RequestError, StartAnswer, StartError, StartRequest};
 use crate::actors::spec::spec;
 use crate::actors::status::Readiness;
-use crate::relay::{Durable, Phase, Relay};
+use crate::relay::{Durable, Phase, RecordingsKept, Relay};
 use crate::store::{Created, NewRelay, Projection, StoreError, StoredRelay, until_done};
 
 const STILL_TAKEN: &str =
     "the channel's last relay still stops, or its key is still taken; try again";
 const LEASE_EXPIRED: &str = "this process's lease was not renewed";
 const PENDING_STOP_WAIT: Duration = Duration::from_secs(3);
-const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// Without a signal, which may be lost.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// The longest wait of a new egress after its predecessor's stop.
 const PREDECESSOR_WAIT: TimeDelta = TimeDelta::seconds(10);
 
@@ -55,6 +56,8 @@ impl RelayService {
     async fn create(&self, request: &StartRequest) -> Result<StartAnswer, StartError> {
         let deadline = Instant::now() + PENDING_STOP_WAIT;
         loop {
+            // Before the attempt: the owner may act at once.
+            let mut stops = self.context.store.stop_signals();
             match self.try_create(request).await? {
                 Attempt::Created(relay_id) => {
                     return self.wait_for_egress(relay_id, request.wait).await;
@@ -65,17 +68,18 @@ impl RelayService {
                     }
                 }
                 Attempt::SlotTaken(holder) => {
-                    let stored = self.context.cluster.relay(holder.spec.relay_id).await;
+                    let relay_id = holder.spec.relay_id;
+                    let stored = self.context.cluster.relay(relay_id).await;
                     let stored = stored.map_err(RequestError::from)?;
                     if stored.is_none_or(|stored| stored.stop_requested_at.is_none()) {
                         return self.existing(request, *holder).await;
                     }
+                    let _ = tokio::time::timeout(TRY_AGAIN, stops.next(relay_id)).await;
                 }
             }
             if Instant::now() > deadline {
                 return Err(RequestError::Database(STILL_TAKEN.to_owned()).into());
             }
-            tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 
@@ -85,6 +89,13 @@ impl RelayService {
         let platform = platform.ok_or_else(|| StartError::PlatformOff {
             on: platforms.names().collect::<Vec<_>>().join(", "),
         })?;
+        let recordings = platform.capabilities().recordings;
+        if request.enable_recording && recordings == RecordingsKept::Nowhere {
+            return Err(StartError::Unsupported {
+                platform: platform.name(),
+                capability: "recordings",
+            });
+        }
         // The insert decides. But a conflict there repeats its whole batch of writes, and a repeated start must not meet the quota.
         let channel_id = request.channel_id;
         let here = self.channel(channel_id);

@@ -11,7 +11,7 @@ use crate::actors::{Clock, RelaySnapshot};
 use crate::relay::{
     Backend, Capabilities, CreateRepeat, Durable, Egress, EgressCapabilities, EgressHandle,
     EgressSpec, EgressStage, FeedPollCost, IngestLimits, IngestStage, Namespace, Phase,
-    PlatformName, Playback, Preparation, Presence, Prices, Reconnect, RecordingsKept, Spec, Timing,
+    PlatformName, Preparation, Presence, Prices, Reconnect, RecordingsKept, Spec, Timing,
 };
 
 pub(crate) const INGEST: &str = "0123456789abcdef0123456789abcdef";
@@ -32,12 +32,6 @@ fn capabilities() -> Capabilities {
         ingest_limits: IngestLimits {
             max_kbps: None,
             max_pixels: None,
-            audio_only: true,
-        },
-        playback: Playback {
-            low_latency_hls: false,
-            dash: true,
-            signed: false,
         },
     }
 }

@@ -91,7 +91,10 @@ fn listed_problems_become_responses() {
             .collect()
     };
     assert_eq!(examples("400"), ["invalid-request"]);
-    assert_eq!(examples("422"), ["idempotency-mismatch", "invalid-request"]);
+    assert_eq!(
+        examples("422"),
+        ["idempotency-mismatch", "invalid-request", "unsupported"]
+    );
     assert_eq!(examples("503").len(), 6);
     assert!(start["503"]["headers"]["Retry-After"].is_object());
     assert!(start["401"]["headers"]["WWW-Authenticate"].is_object());

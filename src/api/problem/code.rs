@@ -34,6 +34,8 @@ pub enum Code {
     Conflict,
     /// The idempotency key was used for another request.
     IdempotencyMismatch,
+    /// The platform does not have what the request needs.
+    Unsupported,
     /// The body exceeds the limit.
     TooLarge,
     /// The caller's rate limit is exhausted.
@@ -71,7 +73,7 @@ impl Code {
             Self::NotFound | Self::NoPlayback => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => StatusCode::CONFLICT,
-            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyMismatch | Self::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::VendorUnauthorized | Self::VendorRejected => StatusCode::BAD_GATEWAY,
@@ -98,6 +100,7 @@ impl Code {
             Self::MethodNotAllowed => "The method is not allowed",
             Self::Conflict => "The channel has another relay",
             Self::IdempotencyMismatch => "The idempotency key was used for another request",
+            Self::Unsupported => "The platform does not support this",
             Self::TooLarge => "The request is too large",
             Self::RateLimited => "Too many requests",
             Self::VendorUnauthorized => "A vendor rejected the service's credentials",
@@ -155,6 +158,7 @@ impl Code {
             | Self::Forbidden
             | Self::NotFound
             | Self::NoPlayback
+            | Self::Unsupported
             | Self::MethodNotAllowed
             | Self::Conflict
             | Self::IdempotencyMismatch

@@ -93,9 +93,11 @@ impl From<&Problem> for TrpcError {
             Code::InvalidRequest if problem.status_code() == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 TrpcErrorKind::UnsupportedMediaType
             }
-            Code::InvalidRequest | Code::IdempotencyMismatch | Code::TooLarge | Code::Conflict => {
-                TrpcErrorKind::BadRequest
-            }
+            Code::InvalidRequest
+            | Code::IdempotencyMismatch
+            | Code::Unsupported
+            | Code::TooLarge
+            | Code::Conflict => TrpcErrorKind::BadRequest,
             Code::Unauthorized => TrpcErrorKind::Unauthorized,
             Code::Forbidden => TrpcErrorKind::Forbidden,
             Code::NotFound | Code::NoPlayback => TrpcErrorKind::NotFound,

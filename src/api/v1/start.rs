@@ -40,7 +40,7 @@ const DELETE_AFTER: &str = "delete_recording_after_days";
             idempotency key started, in its current state. Or: the relay was stopped while this start waited.", headers(
             ("Preference-Applied" = Option<String>, description = "`wait=N`, if the request had a `Prefer: wait`."))),
     ),
-    extensions(("x-problems" = json!(["conflict", "idempotency-mismatch", "vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting", "shutting-down"]))),
+    extensions(("x-problems" = json!(["conflict", "idempotency-mismatch", "unsupported", "vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting", "shutting-down"]))),
 )]
 pub(in crate::api) async fn start(
     request: HttpRequest,
@@ -136,6 +136,10 @@ fn refusal(api: &Api, error: StartError) -> Problem {
             pointer: "/platform".to_owned(),
             detail: format!("not a platform that is on; there are: {on}"),
         }]),
+        StartError::Unsupported { .. } => Problem::new(
+            Code::Unsupported,
+            format!("{error}. Set enable_recording to false."),
+        ),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "This process starts no new relays.")
         }

@@ -4,11 +4,11 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::signature::is_signed_by_agora;
-use super::{Received, accept, header, number};
+use super::{Received, accept, header};
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::relay::{EgressHandle, Hint, Notice, ResourceTag, Subject};
-use crate::vendors::{Notification, Refused, json_of, text, unverified};
+use crate::relay::{Hint, Notice, Subject};
+use crate::vendors::{Notification, Refused, json_of, number, text, unverified};
 
 /// Agora's notifications
 ///
@@ -25,7 +25,8 @@ pub(in crate::api) async fn notify(
     body: web::Bytes,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let notification = read(&api.webhooks.agora, request.headers(), &body);
+    let notice = |event: &Value| presence(event).or_else(|| api.egresses.notice(event));
+    let notification = read(&api.webhooks.agora, request.headers(), &body, notice);
     accept(&api, "agora", &body, notification).await
 }
 
@@ -33,6 +34,7 @@ fn read(
     secrets: &[SecretString],
     headers: &HeaderMap,
     body: &[u8],
+    notice: impl Fn(&Value) -> Option<Notice>,
 ) -> Result<Notification, Refused> {
     if !is_signed_by_agora(header(headers, "agora-signature-v2"), body, secrets) {
         return Err(unverified(body, !secrets.is_empty(), is_console_test));
@@ -54,18 +56,11 @@ fn is_console_test(notice: &Value) -> bool {
             || text(notice, "/payload/cname") == CHANNEL)
 }
 
-fn notice(event: &Value) -> Option<Notice> {
-    let kind = number(event, "/eventType")?;
-    match (number(event, "/productId")?, kind) {
-        // A broadcaster joined (103), a user became broadcaster (111); 104 and 112 are the opposites.
+/// A broadcaster joined (103), a user became broadcaster (111); 104 and 112 are the opposites.
+fn presence(event: &Value) -> Option<Notice> {
+    match (number(event, "/productId")?, number(event, "/eventType")?) {
         (1, 103 | 111) => seller(event, Hint::SellerJoined),
         (1, 104 | 112) => seller(event, Hint::SellerLeft),
-        // Error, session exit, fail-over, page started, page stopped, push changed (`agora.md §6.5`).
-        (3, 1 | 11 | 12 | 70 | 71 | 100) => Some(Notice {
-            is_end: matches!(kind, 11 | 71),
-            ..egress(event)?
-        }),
-        (5, 1..=4) => converter(event),
         _ => None,
     }
 }
@@ -79,46 +74,15 @@ fn seller(event: &Value, hint: Hint) -> Option<Notice> {
     })
 }
 
-/// The tag may be of another deployment or database.
-fn egress(event: &Value) -> Option<Notice> {
-    let tag: ResourceTag = text(event, "/payload/cname").parse().ok()?;
-    let sid = text(event, "/payload/sid");
-    let hint = Hint::EgressNamed {
-        tag: tag.to_string(),
-        handle: EgressHandle::of_id("sid", sid),
-    };
-    (!sid.is_empty()).then(|| Notice::new(Subject::Tag(tag), hint))
-}
-
-/// Only the events of a converter's creation and end have its name; all have its id.
-fn converter(event: &Value) -> Option<Notice> {
-    let name = text(event, "/payload/converter/name");
-    let id = text(event, "/payload/converter/id");
-    let subject = match name.parse() {
-        Ok(tag) => Subject::Tag(tag),
-        Err(_) if id.is_empty() => return None,
-        Err(_) => Subject::Egress(id.to_ascii_lowercase()),
-    };
-    Some(Notice::new(subject, Hint::EgressChanged))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    const TAG: &str = "shop_0a1b2c3d_0192f0c4000070008000000000000001_1";
-
     fn rtc(event: i64, uid: Value) -> Value {
         json!({"noticeId": "n", "productId": 1, "eventType": event, "notifyMs": 1,
             "payload": {"channelName": "show68", "uid": uid, "clientSeq": 7, "platform": 1}})
-    }
-
-    fn cloud_recording(event: i64, cname: &str, sid: &str) -> Value {
-        json!({"noticeId": "n", "productId": 3, "eventType": event, "notifyMs": 1, "payload": {
-            "cname": cname, "uid": "900000001", "sid": sid, "sequence": 0, "sendts": 1, "serviceType": 6,
-            "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
     }
 
     #[test]
@@ -133,8 +97,8 @@ mod tests {
                 sequence: Some(7),
                 ..Notice::new(seller, hint.clone())
             });
-            assert_eq!(notice(&rtc(event, json!(12345))), expected, "{event}");
-            assert_eq!(notice(&rtc(event, json!("12345"))), expected, "{event}");
+            assert_eq!(presence(&rtc(event, json!(12345))), expected, "{event}");
+            assert_eq!(presence(&rtc(event, json!("12345"))), expected, "{event}");
         }
         for other in [
             rtc(105, json!(12345)),
@@ -142,46 +106,8 @@ mod tests {
             rtc(103, json!(-1)),
             json!({"productId": 1, "eventType": 103}),
         ] {
-            assert_eq!(notice(&other), None, "{other}");
+            assert_eq!(presence(&other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn an_event_of_an_egress_names_its_tag_and_session() {
-        for event in [1, 11, 12, 70, 71, 100] {
-            let hint = Hint::EgressNamed {
-                tag: TAG.into(),
-                handle: EgressHandle::of_id("sid", "s1"),
-            };
-            let expected = Notice {
-                is_end: event == 11 || event == 71,
-                ..Notice::new(Subject::Tag(TAG.parse().unwrap()), hint)
-            };
-            let found = notice(&cloud_recording(event, TAG, "s1"));
-            assert_eq!(found, Some(expected), "{event}");
-        }
-        for event in [2, 4, 31, 40, 1001] {
-            assert_eq!(notice(&cloud_recording(event, TAG, "s1")), None, "{event}");
-        }
-        assert_eq!(notice(&cloud_recording(70, "show68", "s1")), None);
-        assert_eq!(notice(&cloud_recording(70, TAG, "")), None);
-    }
-
-    #[test]
-    fn a_converter_is_known_by_its_name_or_its_id() {
-        let of = |event, converter: Value| {
-            notice(
-                &json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}}),
-            )
-        };
-        let changed = |subject| Some(Notice::new(subject, Hint::EgressChanged));
-        let by_tag = of(1, json!({"id": "other", "name": TAG}));
-        assert_eq!(by_tag, changed(Subject::Tag(TAG.parse().unwrap())));
-        let by_id = changed(Subject::Egress("abcdef".into()));
-        assert_eq!(of(3, json!({"id": "ABCDEF", "state": "failed"})), by_id);
-        assert_eq!(of(4, json!({"id": "abcdef", "name": "theirs"})), by_id);
-        assert_eq!(of(3, json!({"id": "", "state": "failed"})), None);
-        assert_eq!(of(5, json!({"id": "abcdef"})), None);
     }
 
     #[test]
@@ -191,7 +117,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let read = |secrets: &[&str], headers: &HeaderMap| {
             let secrets: Vec<SecretString> = secrets.iter().map(|one| (*one).into()).collect();
-            read(&secrets, headers, body)
+            read(&secrets, headers, body, presence)
         };
         assert_eq!(read(&["secret"], &headers), Err(Refused::Unverified));
         assert_eq!(read(&[], &headers), Err(Refused::NoSecret));

@@ -12,7 +12,6 @@ use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -98,13 +97,4 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     header
         .and_then(|header| header.to_str().ok())
         .unwrap_or_default()
-}
-
-/// May be written as a string.
-fn number(value: &Value, pointer: &str) -> Option<i64> {
-    match value.pointer(pointer)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
 }

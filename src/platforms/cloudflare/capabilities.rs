@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Playback, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
 };
 
 /// Its facts.
@@ -31,13 +31,6 @@ pub fn capabilities() -> Capabilities {
         ingest_limits: IngestLimits {
             max_kbps: Some(14_000),
             max_pixels: None,
-            audio_only: true,
-        },
-        // `cloudflare-stream.md §3.1`; low latency and signed URLs are not asked for.
-        playback: Playback {
-            low_latency_hls: false,
-            dash: true,
-            signed: false,
         },
     }
 }

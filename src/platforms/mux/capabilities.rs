@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Playback, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
 };
 
 /// In seconds (`mux.md §2.4`).
@@ -32,13 +32,6 @@ pub fn capabilities() -> Capabilities {
         ingest_limits: IngestLimits {
             max_kbps: None,
             max_pixels: Some(1920 * 1080),
-            audio_only: false,
-        },
-        // `mux.md §3.1`; low latency and signed URLs are not asked for.
-        playback: Playback {
-            low_latency_hls: false,
-            dash: false,
-            signed: false,
         },
     }
 }

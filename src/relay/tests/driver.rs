@@ -32,12 +32,6 @@ pub(super) fn capabilities() -> Capabilities {
         ingest_limits: IngestLimits {
             max_kbps: None,
             max_pixels: None,
-            audio_only: true,
-        },
-        playback: Playback {
-            low_latency_hls: false,
-            dash: true,
-            signed: false,
         },
     }
 }

@@ -8,9 +8,11 @@ use super::answer::list;
 use super::encode;
 use super::transport::{ProductClient, Request};
 use crate::config;
-use crate::vendors::VendorError;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+const CALL: &str = "channel.hosts";
 
 /// The Channel Management API.
 #[derive(Debug, Clone)]
@@ -42,10 +44,34 @@ impl Channels {
     /// Reads the broadcasters of `channel`.
     pub async fn hosts(&self, permit: PermitRequest, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
-        let request = Request::read("channel.hosts", path);
+        let request = Request::read(CALL, path);
         let reply = self.client.exchange(permit, &request).await?;
         let missing = "the hosts of a channel have an undocumented shape";
         self.client.documented(&reply, missing, hosts)
+    }
+
+    /// Whether `uid` is a broadcaster of `channel`.
+    pub async fn has(
+        &self,
+        permit: PermitRequest,
+        channel: &str,
+        uid: u32,
+    ) -> Result<bool, VendorError> {
+        match self.hosts(permit, channel).await? {
+            Hosts::NoChannel => Ok(false),
+            Hosts::Uids(uids) => Ok(uids.contains(&uid)),
+            Hosts::Partly(uids) if uids.contains(&uid) => Ok(true),
+            Hosts::Partly(_) => Err(VendorError {
+                vendor: Vendor::Agora,
+                call: CALL,
+                class: Class::Unexpected,
+                done: Done::Unknown,
+                status: None,
+                code: None,
+                message: "the seller may be among entries of an undocumented form".into(),
+                retry_after: None,
+            }),
+        }
     }
 }
 

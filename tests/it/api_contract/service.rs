@@ -7,8 +7,10 @@ use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Dependencies, Viewers, server};
 use relaykeeper::config::Settings;
+use relaykeeper::egresses::Egresses;
 use relaykeeper::platforms::Platforms;
 use relaykeeper::store::Store;
+use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::lease::Lease;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -55,6 +57,11 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         },
         viewers: Viewers::none(),
         platforms: platforms(&settings),
+        egresses: Egresses::of_settings(
+            &settings,
+            &Agora::new(&settings.agora, &settings.vendors, &Lease::for_good()).unwrap(),
+            None,
+        ),
         node: "test".to_owned(),
         pages: relaykeeper::console::pages(&[]),
     };
