@@ -7,6 +7,7 @@ mod driver;
 mod ending;
 mod failing;
 mod feeds;
+mod kept;
 mod live;
 mod pace;
 mod platforms;

@@ -5,6 +5,7 @@
 
 mod dice;
 mod faults;
+mod kept;
 mod mutants;
 mod objects;
 mod queue;
@@ -306,5 +307,23 @@ fn a_search_for_recordings_where_there_are_none_is_caught() {
     caught(
         Mutant::RecordingsExpected,
         "searched for where there are none",
+    );
+}
+
+#[test]
+fn a_kept_ingest_whose_key_is_not_renewed_is_caught() {
+    caught(Mutant::KeptKeyStays, "can publish");
+}
+
+#[test]
+fn a_show_that_goes_on_with_an_earlier_broadcast_is_caught() {
+    caught(Mutant::BroadcastGoesOn, "glued to");
+}
+
+#[test]
+fn an_earlier_show_taken_for_this_one_is_caught() {
+    caught(
+        Mutant::EarlierSessionsForgotten,
+        "an earlier show's recording is claimed",
     );
 }

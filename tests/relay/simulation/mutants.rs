@@ -1,7 +1,7 @@
 //! Planted bugs: each replaces a rule of the core by changing what passes between it and the vendors.
 
 use relaykeeper::relay::{
-    Answer, Call, Cleanup, CreateRepeat, Failure, RecordingState, RecordingsKept, Spec,
+    Answer, Call, Cleanup, CreateRepeat, Failure, Reconnect, RecordingState, RecordingsKept, Spec,
 };
 
 use super::vendors::{Ms, Vendors};
@@ -41,6 +41,12 @@ pub enum Mutant {
     ActBeforeStore,
     /// The store loses the last entry.
     LastEntryLost,
+    /// The key of a kept ingest stays, and the core believes that it is new.
+    KeptKeyStays,
+    /// An earlier show's broadcast goes on, and the core believes that it is ended.
+    BroadcastGoesOn,
+    /// The sessions of earlier shows are forgotten.
+    EarlierSessionsForgotten,
 }
 
 impl Mutant {
@@ -75,6 +81,15 @@ impl Mutant {
             }
             (Self::ReplaceWithoutRenewing, Call::RenewIngestKey { .. }) => {
                 Some(Ok(Answer::KeyRenewed))
+            }
+            (Self::KeptKeyStays, Call::RenewIngestKey { .. }) if vendors.kept.is_some() => {
+                Some(Ok(Answer::KeyRenewed))
+            }
+            (Self::BroadcastGoesOn, Call::EndBroadcast { .. }) => {
+                Some(Ok(Answer::BroadcastEnded { session: None }))
+            }
+            (Self::EarlierSessionsForgotten, Call::ClaimIngest | Call::EndBroadcast { .. }) => {
+                Some(vendors.perform(call, key, now).map(without_sessions))
             }
             (Self::StillLiveMeansRemoved, Call::RemoveIngest { .. }) => {
                 let answer = vendors.perform(call, key, now);
@@ -121,6 +136,12 @@ impl Mutant {
             Self::OthersForgotten | Self::LookUpBelieved => {
                 capabilities.create_repeat == CreateRepeat::LookUp
             }
+            Self::KeptKeyStays => capabilities.renews_key,
+            Self::BroadcastGoesOn => matches!(capabilities.reconnect, Reconnect::Held { .. }),
+            Self::EarlierSessionsForgotten => {
+                let is_recorded = capabilities.recordings == RecordingsKept::Platform;
+                is_recorded && capabilities.reconnect != Reconnect::Anew
+            }
             // Otherwise a 404 never leads to a second egress.
             Self::OneMissMeansGone => capabilities.renews_key,
             Self::StillLiveMeansRemoved => !capabilities.removes_live_ingest,
@@ -142,6 +163,15 @@ impl Mutant {
 fn without_others(mut answer: Answer) -> Answer {
     if let Answer::Ingest { others, .. } = &mut answer {
         others.clear();
+    }
+    answer
+}
+
+fn without_sessions(mut answer: Answer) -> Answer {
+    match &mut answer {
+        Answer::Claimed { kept, .. } => kept.foreign_sessions.clear(),
+        Answer::BroadcastEnded { session } => *session = None,
+        _ => {}
     }
     answer
 }

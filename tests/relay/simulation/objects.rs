@@ -1,5 +1,6 @@
 //! The objects at the vendors.
 
+use super::faults::clock;
 use relaykeeper::relay::{Hint, Recording, RecordingPlace, RecordingState, RecordingsKept};
 
 /// Milliseconds of the simulation's own time. A process's clock may be off.
@@ -19,6 +20,8 @@ pub struct Input {
     /// The platform notices the end of a broadcast late.
     pub broadcast_until: Ms,
     pub sessions: u32,
+    /// Until then a broadcast that was ended is told of.
+    pub told_until: Ms,
     pub recordings: Vec<Recorded>,
 }
 
@@ -26,6 +29,7 @@ pub struct Input {
 #[derive(Debug)]
 pub struct Recorded {
     pub id: String,
+    pub created: Ms,
     pub streamed: Ms,
     pub gap_since: Option<Ms>,
     pub closed: Option<Ms>,
@@ -128,7 +132,7 @@ impl Recorded {
                 false => self.streamed / 2,
             }),
             place: (state == RecordingState::Ready).then_some(place),
-            created_at: None,
+            created_at: Some(clock(i64::try_from(self.created).unwrap())),
         }
     }
 }

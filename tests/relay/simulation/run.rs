@@ -8,8 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
     Action, Announcement, Answer, Call, Class, Cleanup, CleanupJob, CreateRepeat, Durable,
-    EgressHandle, EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome,
-    OutcomeCode, PageReport, Phase, Recording, RecordingState, RecordingsKept, Relay, Spec, Step,
+    EgressHandle, EgressReading, EgressRef, Event, Fact, Failure, Hint, IngestOwner, Jitter,
+    Outcome, OutcomeCode, PageReport, Phase, Recording, RecordingState, RecordingsKept, Relay,
+    Spec, Step,
 };
 
 use super::dice::Dice;
@@ -127,7 +128,11 @@ impl Run {
 
     fn new(seed: u64, platform: &Platform, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let spec = spec(&mut dice, platform);
+        let mut spec = spec(&mut dice, platform);
+        // Drawn from the seed, so that the relays of other seeds stay the same.
+        if Dice::new(seed ^ 0x6f77_6e65).chance(300) {
+            spec.ingest_owner = IngestOwner::Channel;
+        }
         let rates = FaultRates::draw(&mut dice);
         let vendor_faults = vendor_faults(&mut dice);
         let seller = seller(&mut dice);
@@ -141,13 +146,14 @@ impl Run {
         });
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
-        let vendors = Vendors::new(
+        let mut vendors = Vendors::new(
             spec.clone(),
             platform.quirks,
             vendor_faults,
             seller,
             Dice::new(dice.draw()),
         );
+        vendors.keep(seed);
         Self {
             seed,
             mutant,

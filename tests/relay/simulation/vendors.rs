@@ -7,6 +7,7 @@ use relaykeeper::relay::{
 };
 
 use super::dice::Dice;
+use super::kept::KeptRow;
 pub use super::objects::{Input, Ms, News, Task, VendorFaults};
 use crate::egresses::{handle, id};
 use crate::platforms::Quirks;
@@ -25,7 +26,7 @@ struct Preparation {
 
 #[derive(Debug)]
 pub struct Vendors {
-    spec: Spec,
+    pub(super) spec: Spec,
     quirks: Quirks,
     pub vendor_faults: VendorFaults,
     pub dice: Dice,
@@ -36,6 +37,7 @@ pub struct Vendors {
     pub seller: Vec<Ms>,
     pub news: Vec<News>,
     numbers: u32,
+    pub kept: Option<KeptRow>,
 }
 
 fn failure(class: Class, message: &str) -> Failure {
@@ -69,6 +71,7 @@ impl Vendors {
             seller,
             news: Vec::new(),
             numbers: 0,
+            kept: None,
         };
         for (i, at) in vendors.seller.clone().into_iter().enumerate() {
             let joined = i % 2 == 0;
@@ -133,8 +136,8 @@ impl Vendors {
                 preparation,
                 ingest,
             } => self.start(*attempt, preparation.as_ref(), ingest, key, "", now),
-            Call::ClaimIngest => Ok(Answer::NothingKept),
-            Call::EndBroadcast { .. } => Ok(Answer::BroadcastEnded { session: None }),
+            Call::ClaimIngest => Ok(self.claim(now)),
+            Call::EndBroadcast { ingest } => Ok(self.end_broadcast(ingest, now)),
             Call::RenewIngestKey { ingest } => Ok(self.renew_key(ingest)),
             Call::CloseIngest { ingest, .. } => Ok(self.close(ingest)),
             Call::RemoveIngest { ingest } => Ok(self.remove(ingest, now)),

@@ -119,7 +119,8 @@ impl Run {
             self.vendors.refresh(self.now);
             return answer;
         }
-        self.vendors.perform(call, key, self.now)
+        let answer = self.vendors.perform(call, key, self.now);
+        answer.map(|answer| self.vendors.own_recordings(answer))
     }
 
     pub(super) fn deliver(

@@ -144,7 +144,9 @@ impl Run {
             Cleanup::RenewIngestKey { id } => {
                 let ingest = id.clone();
                 let renew = Call::RenewIngestKey { ingest };
-                self.vendors.perform(&renew, 0, now).is_ok()
+                // Without it only a planted bug writes such a job.
+                let renews = self.spec.capabilities.renews_key;
+                !renews || self.vendors.perform(&renew, 0, now).is_ok()
             }
             Cleanup::RemoveIngest { id } => match self.remove(id) {
                 Ok(Answer::StillLive { retry_after }) => {
@@ -177,7 +179,10 @@ impl Run {
                     ingest: ingest.clone(),
                     thorough: true,
                 };
-                if let Ok(Answer::Recordings(recordings)) = self.vendors.perform(&call, 0, now) {
+                self.check_before(&call)?;
+                let found = self.vendors.perform(&call, 0, now);
+                let found = found.map(|found| self.vendors.own_recordings(found));
+                if let Ok(Answer::Recordings(recordings)) = found {
                     self.tell(Event::LateRecordings(recordings))?;
                 }
                 if self.relay.is_none() {

@@ -105,7 +105,9 @@ impl Run {
             }
         }
         let wall = self.wall();
+        let stale = self.durable().is_some_and(|d| d.ingest.key_stale);
         for fact in step.facts.drain(..) {
+            self.vendors.note_kept(&fact, stale, self.now)?;
             match &fact {
                 Fact::CleanupAdded { cleanup_job } => self.defer((**cleanup_job).clone()),
                 Fact::IngestReady { .. } | Fact::KeyRenewed => {}

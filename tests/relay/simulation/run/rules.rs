@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::egresses;
-use crate::simulation::vendors::Task;
+use crate::simulation::vendors::{Input, Task};
 
 impl Run {
     fn tag(&self, attempt: u32) -> &String {
@@ -32,7 +32,11 @@ impl Run {
         }) {
             return Err("refused credentials ended a relay that was started".into());
         }
-        for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
+        let cleanups = self.cleanup_jobs.iter().map(|o| &o.cleanup_job.cleanup);
+        self.vendors.check_kept(cleanups)?;
+        // Attempt 0 is an earlier relay's.
+        let of_this = |t: &&Task| t.alive(self.now) && t.attempt > 0;
+        for task in self.vendors.tasks.iter().filter(of_this) {
             let open = durable.is_some_and(|durable| {
                 let ours = durable.open_egress().map(|r| self.tag(r.attempt));
                 durable.phase != Phase::Ended && ours == Some(&task.tag)
@@ -57,7 +61,13 @@ impl Run {
                 }
             }
         }
-        for input in self.vendors.inputs.iter().filter(|i| !i.deleted) {
+        let kept = self
+            .vendors
+            .kept
+            .as_ref()
+            .and_then(|row| row.ingest.clone());
+        let relays = |i: &&Input| !i.deleted && Some(&i.id) != kept.as_ref();
+        for input in self.vendors.inputs.iter().filter(relays) {
             let in_cleanup = |kinds: fn(&Cleanup) -> bool| {
                 self.cleanup_jobs.iter().any(|open| {
                     let target = open.cleanup_job.cleanup.target();
@@ -69,8 +79,9 @@ impl Run {
             });
             let closing = in_cleanup(|o| matches!(o, Cleanup::CloseIngest { .. }));
             let ours = durable.filter(|durable| {
-                *self.tag(durable.ingest.attempt) == input.tag
-                    && durable.ingest.id.as_ref().is_none_or(|id| *id == input.id)
+                let tagged = *self.tag(durable.ingest.attempt) == input.tag;
+                let id = durable.ingest.id.as_ref();
+                id.map_or(tagged, |id| *id == input.id)
                     && durable.ingest.stage != relaykeeper::relay::IngestStage::Settled
             });
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
@@ -107,7 +118,8 @@ impl Run {
         let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
         let replayed = Durable::replay(journal).map_err(|e| e.to_string())?;
         let Some(relay) = &self.relay else {
-            if replayed.is_some() || !self.vendors.inputs.is_empty() {
+            let earlier = usize::from(self.vendors.keeps_earlier());
+            if replayed.is_some() || self.vendors.inputs.len() > earlier {
                 return Err("something is left of a relay that was never stored".into());
             }
             return Ok(());
@@ -124,6 +136,7 @@ impl Run {
         }
         self.check_announcements()?;
         self.check_recordings(durable)?;
+        self.vendors.check_earlier(&durable.recordings)?;
         let outcome: Option<&Outcome> = durable.outcome.as_ref();
         self.report.outcome = outcome.map(|outcome| outcome.code);
         self.report.live = durable.live_at.is_some();
@@ -234,7 +247,7 @@ impl Run {
             return Ok(());
         };
         for task in &self.vendors.tasks {
-            if task.attempt >= *attempt || !task.alive(self.now) {
+            if task.attempt >= *attempt || task.attempt == 0 || !task.alive(self.now) {
                 continue;
             }
             let signs = self.signs.get(task.attempt as usize).copied();

@@ -70,7 +70,7 @@ impl Vendors {
         Ok(self.ingest_answer(self.inputs.len() - 1, &[]))
     }
 
-    fn add_input(&mut self, tag: String, listed_from: Ms, created: Ms) {
+    pub(in crate::simulation) fn add_input(&mut self, tag: String, listed_from: Ms, created: Ms) {
         let number = self.number();
         self.inputs.push(Input {
             id: format!("in{number}"),
@@ -83,6 +83,7 @@ impl Vendors {
             streaming_since: None,
             broadcast_until: 0,
             sessions: 0,
+            told_until: 0,
             recordings: Vec::new(),
         });
     }
@@ -152,17 +153,20 @@ impl Vendors {
         let session = recording
             .filter(|_| publishing)
             .map(|recording| FeedSession {
-                id: match self.spec.capabilities.reconnect {
-                    Reconnect::Held { .. } => recording.id.clone(),
-                    Reconnect::RecordingsMerged { .. } | Reconnect::Anew => {
-                        format!("{}s{}", input.id, input.sessions)
-                    }
-                },
+                id: self.session_name(input, recording),
                 recording_id: match self.spec.capabilities.recordings {
                     RecordingsKept::Platform => Some(recording.id.clone()),
                     RecordingsKept::Elsewhere | RecordingsKept::Nowhere => None,
                 },
             });
+        let told = self.told_of_earlier(input, now);
+        if let Some(session) = told {
+            return FeedReading {
+                publishing: self.quirks.tells_publishing.then_some(true),
+                watchable: Some(true),
+                session: Some(session),
+            };
+        }
         if self.quirks.tells_publishing {
             return FeedReading {
                 publishing: Some(publishing),
@@ -180,6 +184,38 @@ impl Vendors {
             watchable: (!blind).then_some(watchable || held && !publishing),
             session,
         }
+    }
+
+    fn session_name(&self, input: &Input, recording: &Recorded) -> String {
+        match self.spec.capabilities.reconnect {
+            Reconnect::Held { .. } => recording.id.clone(),
+            Reconnect::RecordingsMerged { .. } | Reconnect::Anew => {
+                format!("{}s{}", input.id, input.sessions)
+            }
+        }
+    }
+
+    /// The last broadcast's session.
+    pub(in crate::simulation) fn session_of(&self, input: usize) -> String {
+        let input = &self.inputs[input];
+        let name = |recording| self.session_name(input, recording);
+        input.recordings.last().map_or(String::new(), name)
+    }
+
+    fn told_of_earlier(&self, input: &Input, now: Ms) -> Option<FeedSession> {
+        let recording = input
+            .recordings
+            .first()
+            .filter(|_| now < input.told_until)?;
+        let id = match self.spec.capabilities.reconnect {
+            Reconnect::Held { .. } => recording.id.clone(),
+            Reconnect::RecordingsMerged { .. } | Reconnect::Anew => format!("{}s1", input.id),
+        };
+        let plays = self.spec.capabilities.recordings == RecordingsKept::Platform;
+        Some(FeedSession {
+            id,
+            recording_id: plays.then(|| recording.id.clone()),
+        })
     }
 
     pub(super) fn recordings(&mut self, ingest: &str, thorough: bool, now: Ms) -> Vec<Recording> {
@@ -200,7 +236,7 @@ impl Vendors {
     }
 
     /// How long a publisher may be away until its recording ends.
-    fn window(&self) -> Ms {
+    pub(in crate::simulation) fn window(&self) -> Ms {
         let timeout = self.spec.timing.feed_timeout;
         match self.spec.capabilities.reconnect {
             Reconnect::Held { longest } | Reconnect::RecordingsMerged { longest } => {
@@ -246,6 +282,7 @@ impl Vendors {
                             let id = format!("{}v{}", input.id, input.recordings.len());
                             input.recordings.push(Recorded {
                                 id,
+                                created: now,
                                 streamed: 0,
                                 gap_since: None,
                                 closed: None,
