@@ -234,9 +234,15 @@ fn a_kept_ingest_that_is_gone_is_replaced_in_the_same_start() {
 #[test]
 fn the_next_relay_waits_until_the_ingest_is_released() {
     on_both(|spec| {
-        let mut life = stopping(spec);
-        life.answer("stop_egress", Answer::NotFound);
+        let mut life = live(spec);
+        life.egress = Some(EgressReading::Exited);
+        while life.waiting("renew_ingest_key").is_none() {
+            life.wait(5);
+        }
+        life.handle(Event::Stop);
         assert!(!life.relay.egress_is_down());
+        life.answer("renew_ingest_key", Answer::KeyRenewed);
+        assert!(life.relay.egress_is_down());
         let mut next = Life::begin(of_channel(push()));
         next.fail("claim_ingest", Class::Unavailable, false);
         assert!(next.waiting("claim_ingest").is_none());
@@ -256,6 +262,15 @@ fn recordings_are_searched_for_when_the_broadcast_is_over() {
         assert!(life.waiting("poll_recordings").is_none());
         life.wait(2);
         assert!(life.waiting("poll_recordings").is_some());
+        // The time for an answer counts from then.
+        let patience = 2 * life.relay.durable().spec.timing.recording_timeout.as_secs();
+        for _ in 0..patience / 100 {
+            if life.waiting("poll_recordings").is_some() {
+                life.fail("poll_recordings", Class::Unavailable, false);
+            }
+            assert_eq!(life.cleanup_jobs(), []);
+            life.wait(99);
+        }
     });
 }
 
