@@ -122,6 +122,16 @@ impl Kiosk {
         request.send().await.unwrap().json().await.unwrap()
     }
 
+    /// Tells the service that something publishes.
+    async fn ring(&self, service: &Service, source: &str, key: &str, ingest: &str) -> u16 {
+        let path = format!("/webhooks/kiosk/{source}");
+        let request = service
+            .request(Method::POST, &path)
+            .header("kiosk-key", key);
+        let answer = request.body(ingest.to_owned()).send().await.unwrap();
+        answer.status().as_u16()
+    }
+
     async fn create(&self, tag: &str, created: DateTime<Utc>) {
         let receiver = self.vendors.foreign_live_input();
         let input = self.receiver(Method::GET, &receiver, &Value::Null).await;
@@ -530,22 +540,14 @@ async fn a_platforms_notification_is_verified_by_the_platform_and_leads_to_a_pol
     service.wait_until_ready().await;
     let relay = service.go_live(42, &on_the_kiosk()).await;
     let ingest = relay["stream_key_id"].as_str().unwrap().to_owned();
-    let ring = async |path: &str, key: &str| {
-        let request = service.request(Method::POST, path).header("kiosk-key", key);
-        request
-            .body(ingest.clone())
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
+    let ring = async |source: &str, key: &str| kiosk.ring(&service, source, key, &ingest).await;
     let before = kiosk.count("observe");
-    assert_eq!(ring("/webhooks/kiosk/bell", "tin").await, 401);
-    assert_eq!(ring("/webhooks/kiosk/door", "brass").await, 404);
-    assert_eq!(ring("/webhooks/mux/bell", "brass").await, 404);
+    assert_eq!(ring("bell", "tin").await, 401);
+    assert_eq!(ring("door", "brass").await, 404);
+    let elsewhere = service.post("/webhooks/mux/bell", &[], &Value::Null).await;
+    assert_eq!(elsewhere.status, 404);
     assert_eq!(kiosk.count("observe"), before);
-    assert_eq!(ring("/webhooks/kiosk/bell", "brass").await, 200);
+    assert_eq!(ring("bell", "brass").await, 200);
     until("with a poll", async || kiosk.count("observe") > before).await;
 }
 
@@ -645,4 +647,18 @@ async fn a_video_that_a_platform_would_cut_off_is_refused_before_anything_runs()
     assert!(refused.contains("[kiosk]"), "{refused}");
     settings.agora.media_push.mode = MediaPushMode::Raw;
     assert!(build(&settings).await.is_ok());
+}
+
+#[tokio::test]
+async fn stray_activity_is_read_and_ended_at_its_own_platform() {
+    let fair = fair(AgoraBackend::MediaPush).await;
+    let Fair { kiosk, service, .. } = &fair;
+    service.go_live(42, &on_the_kiosk()).await;
+    let tag = kiosk.left().remove(0).tag;
+    service.come_down(42).await;
+    until("without ingests", async || kiosk.left().is_empty()).await;
+    kiosk.create(&tag, Utc::now()).await;
+    let stray = || kiosk.left().remove(0);
+    assert_eq!(kiosk.ring(service, "bell", "brass", &stray().id).await, 200);
+    until("closed", async || stray().over_at.is_some()).await;
 }
