@@ -137,11 +137,13 @@ impl Vendors {
             return Ok(());
         };
         match fact {
-            Fact::IngestReady { id, kept, .. } => {
-                if let Some(kept) = kept {
-                    row.ingest = Some(id.clone());
-                    row.claimed_at = Some(kept.claimed_at);
-                }
+            Fact::IngestReady {
+                id,
+                kept: Some(kept),
+                ..
+            } => {
+                row.ingest = Some(id.clone());
+                row.claimed_at = Some(kept.claimed_at);
             }
             Fact::SessionSeen { session } => {
                 row.sessions.push(session.id.clone());
