@@ -3,7 +3,9 @@
 
 mod egress;
 mod ingest;
+mod kept;
 mod polls;
+mod publish_urls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use self::publish_urls::PublishUrls;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
 use crate::config::Settings;
 use crate::egresses::Egresses;
 use crate::platforms::{FeedQuestion, Platform, Platforms};
 use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, PlatformName};
+use crate::store::Store;
 use crate::vendors::agora::page::Links;
 use crate::vendors::agora::{Agora, Channels};
 use crate::vendors::governor::{self, Governor, Priority};
@@ -45,7 +49,7 @@ pub struct VendorClients {
     /// Links to the recorder's page; `None` without `server.public_url`.
     pub links: Option<Links>,
     pub(super) lease: Lease,
-    settings: Arc<Settings>,
+    pub(super) publish_urls: PublishUrls,
     runtime: tokio::runtime::Handle,
 }
 
@@ -66,7 +70,7 @@ impl VendorClients {
             agora,
             links,
             lease,
-            settings,
+            publish_urls: PublishUrls::default(),
             runtime,
         })
     }
@@ -97,6 +101,7 @@ impl VendorClients {
 #[derive(Clone)]
 pub(super) struct VendorCalls {
     vendors: Arc<VendorClients>,
+    store: Store,
     platform: PlatformName,
     /// The ingest's URL with the stream key.
     publish_url: Arc<Mutex<Option<SecretString>>>,
@@ -106,9 +111,10 @@ pub(super) struct VendorCalls {
 }
 
 impl VendorCalls {
-    pub(super) fn new(vendors: Arc<VendorClients>, platform: PlatformName) -> Self {
+    pub(super) fn new(vendors: Arc<VendorClients>, store: Store, platform: PlatformName) -> Self {
         Self {
             vendors,
+            store,
             platform,
             publish_url: Arc::default(),
             in_flight: TaskTracker::new(),
@@ -179,12 +185,8 @@ impl VendorCalls {
 
     async fn make(&self, durable: &Durable, call: Call) -> Result<Answer, Failure> {
         match call {
-            // Stub: no relay has `IngestOwner::Channel` yet.
-            Call::ClaimIngest => Ok(Answer::NothingKept),
-            Call::EndBroadcast { .. } => {
-                let message = "no channel keeps an ingest";
-                Err(unexpected("relaykeeper", "end_broadcast", message))
-            }
+            Call::ClaimIngest => self.claim_ingest(durable).await,
+            Call::EndBroadcast { ingest } => self.end_broadcast(durable, &ingest).await,
             Call::CreateIngest { attempt } => self.create_ingest(durable, attempt).await,
             Call::FindIngest { attempt } => self.find_ingest(durable, attempt).await,
             Call::RenewIngestKey { ingest } => self.renew_key(durable, &ingest).await,
@@ -199,7 +201,9 @@ impl VendorCalls {
                 self.start_egress(durable, attempt, preparation.as_ref(), &ingest)
                     .await
             }
-            Call::UpdateEgress { egress, ingest } => self.update_egress(&egress, &ingest).await,
+            Call::UpdateEgress { egress, ingest } => {
+                self.update_egress(durable, &egress, &ingest).await
+            }
             Call::StopEgress(egress) => self.stop_egress(&egress).await,
             Call::PollFeed {
                 ingest,
@@ -225,24 +229,21 @@ impl VendorCalls {
         self.vendors.platform(self.platform.as_str())
     }
 
-    fn keep_publish_url(&self, url: SecretString) {
-        *self.publish_url.lock() = Some(url);
-    }
-
     async fn publish_url(
         &self,
+        durable: &Durable,
         ingest: &str,
         permit: governor::PermitRequest,
     ) -> Result<SecretString, Failure> {
-        let kept = self.publish_url.lock().clone();
-        if let Some(url) = kept {
+        if let Some(url) = self.known_publish_url(durable, ingest) {
             return Ok(url);
         }
         let platform = self.platform()?;
         let read = platform.read_ingest(permit, ingest).await;
         let url = read.map_err(failure)?.publish_url;
         let url = url.ok_or_else(|| lacks(platform.name(), "read_ingest", "a publish URL"))?;
-        self.keep_publish_url(url.clone());
+        let kept = durable.ingest.kept.as_ref();
+        self.keep_publish_url(ingest, kept.map(|kept| kept.key_version), url.clone());
         Ok(url)
     }
 }

@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-fn wall_now() -> DateTime<Utc> {
+pub(super) fn wall_now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(3)
 }
 

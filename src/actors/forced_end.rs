@@ -16,7 +16,19 @@ use crate::store::{
 };
 
 pub(super) async fn end(context: &NodeContext, stored: &StoredRelay, reason: &str) {
-    let end = forced_end(context, stored, reason);
+    let keeps = async || match &stored.ingest_id {
+        Some(id) => {
+            context
+                .store
+                .kept_ingest_with_id(&stored.platform, id)
+                .await
+        }
+        None => Ok(None),
+    };
+    // If that cannot be read, the janitor removes an ingest that is not kept.
+    let kept = until_answered("read a kept ingest", keeps).await;
+    let is_kept = kept.map_or(true, |kept| kept.is_some());
+    let end = forced_end(context, stored, reason, is_kept);
     let ended = until_answered("end a relay by force", || {
         context.store.end_by_force(end.clone())
     });
@@ -25,12 +37,17 @@ pub(super) async fn end(context: &NodeContext, stored: &StoredRelay, reason: &st
     }
 }
 
-fn forced_end(context: &NodeContext, stored: &StoredRelay, reason: &str) -> ForcedEnd {
+fn forced_end(
+    context: &NodeContext,
+    stored: &StoredRelay,
+    reason: &str,
+    is_kept: bool,
+) -> ForcedEnd {
     let now = context.clock.now();
     let backend = BackendName::new(stored.backend.as_str());
     let backend = context.vendors.egresses.get(&backend);
     let max_hours = backend.ok().and_then(EgressBackend::max_hours);
-    let cleanup_jobs = cleanups_of(stored)
+    let cleanup_jobs = cleanups_of(stored, is_kept)
         .into_iter()
         .map(|cleanup| CleanupJobRow {
             expires_at: expires(&cleanup, max_hours, now),
@@ -119,7 +136,8 @@ fn cost(context: &NodeContext, row: &StoredRelay, now: DateTime<Utc>) -> Option<
     Some(Cost::new(live, Source::Observed, egress, prices))
 }
 
-fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
+/// `is_kept`: its channel keeps the ingest, and the egress may still publish into it.
+fn cleanups_of(stored: &StoredRelay, is_kept: bool) -> Vec<Cleanup> {
     let mut cleanups = Vec::new();
     if let Some(egress) = stored.egress_ref() {
         cleanups.push(match egress.handle {
@@ -128,7 +146,10 @@ fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
         });
     }
     if let Some(id) = stored.ingest_id.clone() {
-        cleanups.push(Cleanup::RemoveIngest { id });
+        cleanups.push(match is_kept {
+            true => Cleanup::RenewIngestKey { id },
+            false => Cleanup::RemoveIngest { id },
+        });
     }
     cleanups
 }

@@ -76,7 +76,7 @@ pub enum FindingVerdict {
     #[serde(rename = "owed")]
     #[strum(serialize = "owed")]
     Cleanup,
-    /// Its relay's settings keep it.
+    /// Its channel keeps it, or its relay's settings do.
     Retained,
     /// An orphan that was not deleted.
     Orphan,
@@ -259,6 +259,9 @@ impl Pass<'_> {
             };
             let kind = FindingKind::Ingest;
             let mut verdict = self.judge(&tag, kind, &ingest.id, ingest.created).await?;
+            if verdict == FindingVerdict::Orphan && self.is_kept(platform, &ingest.id).await? {
+                verdict = FindingVerdict::Retained;
+            }
             if verdict == FindingVerdict::Orphan && !self.dry_run {
                 count(&metrics::ORPHANS_FOUND, kind);
                 tracing::warn!(ingest = ingest.id, %tag, "orphan: deleting an unowned ingest");
@@ -324,6 +327,16 @@ impl Pass<'_> {
         let started = started.filter(|started| started.backend.name == egress.backend.name);
         let backend = started.map_or(egress.backend, |started| started.backend);
         Ok(EgressRef { backend, ..egress })
+    }
+
+    /// By a channel, of the database that is swept.
+    async fn is_kept(&self, platform: &dyn Platform, ingest: &str) -> Result<bool, StoreError> {
+        if self.is_lost {
+            return Ok(false);
+        }
+        let store = &self.context.store;
+        let kept = store.kept_ingest_with_id(platform.name(), ingest).await?;
+        Ok(kept.is_some())
     }
 
     async fn judge(

@@ -13,6 +13,7 @@ mod dispatcher;
 mod fleet;
 mod forced_end;
 mod janitor;
+mod kept_ingests;
 mod messages;
 mod node_runner;
 mod notices;

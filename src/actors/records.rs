@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::kept_ingests;
 use super::view::{WireTime, relay_json};
-use crate::relay::{Announcement, CleanupJob, Durable, Fact, Recording, Step};
+use crate::relay::{
+    Announcement, CleanupJob, CleanupKind, Durable, Fact, IngestOwner, Recording, Step,
+};
 use crate::store::{
     CleanupJobRow, JournalEntry, LedgerRow, OutboxEntry, Projection, RecordingRow, Save,
     StoredRelay,
@@ -24,15 +27,16 @@ pub(super) fn save(
     epoch: i64,
 ) -> Save {
     let row = StoredRelay::of(durable, epoch, revision);
+    let is_kept = durable.spec.ingest_owner == IngestOwner::Channel;
     Save {
         journal: journal(durable, step, now),
         cleanup_jobs: step
             .cleanup_jobs()
-            .map(|cleanup_job| new_cleanup_job(&row, cleanup_job, now, wall))
+            .map(|cleanup_job| new_cleanup_job(&row, cleanup_job, is_kept, now, wall))
             .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step, &row),
-        kept_ingest: Vec::new(),
+        kept_ingest: kept_ingests::writes(durable, step, wall),
         outbox: outbox(durable, step, now, wall),
         projection: Some(Projection::of(durable)),
         row,
@@ -80,20 +84,27 @@ pub(super) fn outbox(
 fn new_cleanup_job(
     relay: &StoredRelay,
     cleanup_job: &CleanupJob,
+    is_kept: bool,
     now: DateTime<Utc>,
     wall: DateTime<Utc>,
 ) -> CleanupJobRow {
     let shift = wall - now;
+    let row = CleanupJobRow::of(
+        &cleanup_job.cleanup,
+        *relay.id,
+        relay.channel_id,
+        &relay.platform,
+        wall,
+    );
     CleanupJobRow {
+        target: match is_kept && row.kind == CleanupKind::FindRecordings {
+            // Each relay searches its own.
+            true => format!("{}/{}", row.target, relay.id),
+            false => row.target,
+        },
         next_attempt_at: cleanup_job.due + shift,
         expires_at: cleanup_job.expires.map(|at| at + shift),
-        ..CleanupJobRow::of(
-            &cleanup_job.cleanup,
-            *relay.id,
-            relay.channel_id,
-            &relay.platform,
-            wall,
-        )
+        ..row
     }
 }
 
@@ -145,7 +156,7 @@ mod tests {
         };
         for hours in [-4, 0, 4] {
             let wall = now + TimeDelta::hours(hours);
-            let stored = new_cleanup_job(&relay, &cleanup_job, now, wall);
+            let stored = new_cleanup_job(&relay, &cleanup_job, false, now, wall);
             assert_eq!(stored.created_at, wall);
             assert_eq!(stored.next_attempt_at, wall + TimeDelta::seconds(240));
             assert_eq!(stored.expires_at, Some(wall + TimeDelta::hours(3)));

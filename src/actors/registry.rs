@@ -23,7 +23,7 @@ use super::relay_actor::{RelayActor, StartMode};
 use super::status::NodeStatus;
 use super::supervise::{self, ExitCause, FailureReason};
 use crate::config::RuntimeSettings;
-use crate::relay::Relay;
+use crate::relay::{PlatformName, Relay};
 
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 const MAILBOX_CAPACITY: usize = 4096;
@@ -138,7 +138,7 @@ impl Registry {
             epoch,
             generation: 0,
             actor: None,
-            calls: VendorCalls::new(self.context.vendors.clone(), platform),
+            calls: self.calls(platform),
             deaths: VecDeque::new(),
             restarts: 0,
             waiting: Vec::new(),
@@ -155,6 +155,11 @@ impl Registry {
         if has_predecessor {
             notify_if_down(&self.context, &self.mailboxes, channel_id);
         }
+    }
+
+    fn calls(&self, platform: PlatformName) -> VendorCalls {
+        let (vendors, store) = (self.context.vendors.clone(), self.context.store.clone());
+        VendorCalls::new(vendors, store, platform)
     }
 
     fn spawn(&mut self, child: &mut Child, args: SpawnArgs, ctx: &mut Context<Self>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::relay::Durable;
+use crate::relay::{Durable, IngestOwner};
 use crate::store::{StoreError, Unreadable};
 
 /// Identifies repetitions of a request.
@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub delete_recording_after_days: Option<Option<u16>>,
     /// The platform's name. `None`: the setting's.
     pub platform: Option<String>,
+    /// Whose the ingest is. `None`: the setting's.
+    pub ingest_owner: Option<IngestOwner>,
     /// Its idempotency key.
     pub request_key: Option<RequestKey>,
     /// The longest wait for the egress to accept.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::requests::StartRequest;
-use crate::config::{IngestRetention, Settings};
+use crate::config::{DefaultIngestOwner, IngestRetention, Settings};
 use crate::egresses::EgressBackend;
 use crate::platforms::Platform;
 use crate::relay::{IngestOwner, Namespace, PlatformName, Prices, Spec, Timing};
@@ -30,7 +30,10 @@ pub(super) fn spec(
         delete_recording_after_days: request
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
-        ingest_owner: IngestOwner::Relay,
+        ingest_owner: request.ingest_owner.unwrap_or(match settings.ingest.owner {
+            DefaultIngestOwner::Relay => IngestOwner::Relay,
+            DefaultIngestOwner::Channel => IngestOwner::Channel,
+        }),
         keep_ingest: rules.ingest_retention == IngestRetention::Keep,
         platform: PlatformName::new(platform.name()),
         capabilities: platform.capabilities(),

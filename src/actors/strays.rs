@@ -6,6 +6,7 @@ mod reads;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use self::reads::StrayReads;
@@ -13,11 +14,12 @@ use super::calls::permit_request;
 use super::context::NodeContext;
 use super::messages::Mailboxes;
 use super::status::NodeStatus;
+use crate::platforms::Platform;
 use crate::relay::{
     Cleanup, CleanupKind, EgressHandle, EgressRef, Hint, Notice, Phase, PlatformName, ResourceTag,
     Subject,
 };
-use crate::store::{CleanupJobRow, Named, StoreError};
+use crate::store::{CleanupJobRow, GivenUp, KeptIngestRow, Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -63,7 +65,7 @@ impl Strays {
     pub(super) async fn handle(&self, notice: Notice) {
         let handled = match (notice.subject, notice.hint) {
             (Subject::Ingest { platform, id }, Hint::FeedConnected) => {
-                self.feed_connected(&platform, id).await
+                self.feed_connected(&platform, id, notice.at).await
             }
             (Subject::Tag(tag), Hint::EgressNamed { handle, .. }) => {
                 self.egress(tag, handle, notice.is_end).await
@@ -80,6 +82,7 @@ impl Strays {
         &self,
         platform: &PlatformName,
         ingest: String,
+        at: Option<DateTime<Utc>>,
     ) -> Result<(), StrayError> {
         let (context, name) = (&self.context, platform.as_str());
         let on = context.vendors.platforms.get(name);
@@ -97,6 +100,10 @@ impl Strays {
         if phases.iter().any(holds_slot) {
             // Its relay was started or moved meanwhile.
             return Ok(());
+        }
+        let kept = context.store.kept_ingest_with_id(platform.name(), &ingest);
+        if let Some(kept) = kept.await? {
+            return self.kept_ingest(platform.as_ref(), kept, at).await;
         }
         let governors = platform.governors();
         let quota = governors.first().map_or(0, |reads| reads.snapshot().quota);
@@ -147,6 +154,45 @@ impl Strays {
         let channel_id = stored.channel_id;
         let cleanup_job = CleanupJobRow::of(&cleanup, tag.relay, channel_id, name, now);
         self.add_cleanup_job(cleanup_job).await
+    }
+
+    /// Something publishes between shows: its key is renewed. Does nothing while a relay holds the ingest.
+    async fn kept_ingest(
+        &self,
+        platform: &dyn Platform,
+        kept: KeptIngestRow,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<(), StrayError> {
+        // A late notification of the last show.
+        let is_late = at
+            .zip(kept.quiet_since)
+            .is_some_and(|(at, quiet)| at <= quiet);
+        let Ok(tag) = kept.tag.parse::<ResourceTag>() else {
+            return Ok(());
+        };
+        if is_late {
+            return Ok(());
+        }
+        let (id, now) = (kept.ingest_id.clone(), self.context.clock.now());
+        let job =
+            |cleanup| CleanupJobRow::of(&cleanup, tag.relay, kept.channel_id, &kept.platform, now);
+        let store = &self.context.store;
+        let is_stray = if platform.capabilities().renews_key {
+            let job = job(Cleanup::RenewIngestKey { id });
+            store.mark_key_stale(&kept, now, job).await?
+        } else {
+            let job = job(Cleanup::RemoveIngest { id });
+            store.give_up_kept_ingest(&kept, job).await? == GivenUp::GivenUp
+        };
+        if is_stray {
+            tracing::error!(
+                ingest = kept.ingest_id,
+                channel_id = kept.channel_id,
+                "stray: an encoder publishes into a kept ingest between shows"
+            );
+            self.mailboxes.new_cleanup_jobs.notify_one();
+        }
+        Ok(())
     }
 
     /// The notification names the egress for which a cleanup job may wait: the job can stop it now.

@@ -11,8 +11,8 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    BackendName, Cost, Detail, Durable, EgressRef, Fact, Outcome, OutcomeCode, Phase, Recording,
-    RecordingState, RelayStatus, Source,
+    BackendName, Cost, Detail, Durable, EgressRef, Fact, IngestOwner, Outcome, OutcomeCode, Phase,
+    Recording, RecordingState, RelayStatus, Source,
 };
 use crate::store::Named;
 
@@ -66,6 +66,9 @@ pub struct RelayView {
     pub is_live: bool,
     /// The streaming platform.
     pub platform: String,
+    /// Whose the ingest is.
+    #[schema(schema_with = describe::ingest_owner)]
+    pub ingest_owner: IngestOwner,
     /// The HLS manifest for buyers.
     pub hls_playback_url: Option<String>,
     /// The DASH manifest for buyers.
@@ -201,6 +204,7 @@ impl RelayView {
             is_active: phase.is_active(),
             is_live: phase == Phase::Live,
             platform: spec.platform.to_string(),
+            ingest_owner: spec.ingest_owner,
             hls_playback_url: durable.ingest.hls_url.clone(),
             dash_playback_url: durable.ingest.dash_url.clone(),
             stream_key_id: durable.ingest.id.clone(),

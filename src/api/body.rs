@@ -128,6 +128,12 @@ fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
             return Ok(());
         }
         "true or false".to_owned()
+    } else if let Some(Value::Array(words)) = schema.get("enum") {
+        if words.contains(value) {
+            return Ok(());
+        }
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        format!("one of {}", words.join(", "))
     } else if schema.get("format").is_some_and(|format| format == "uuid") {
         if value.as_str().and_then(uuid).is_some() {
             return Ok(());

@@ -29,7 +29,8 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     let stored = timeout(DATABASE_TIMEOUT, async {
-        tokio::try_join!(api.store.cleanup_job_counts(), api.store.alarms()).ok()
+        let (store, all) = (&api.store, api.store.kept_ingest_count());
+        tokio::try_join!(store.cleanup_job_counts(), store.alarms(), all).ok()
     });
     let stored = stored.await.ok().flatten();
     let text = metrics::render(|| {
@@ -41,7 +42,9 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         metrics::DATABASE_UP.set(bit(up), []);
         let ready = api.service.is_ready() && !api.is_draining();
         metrics::READY.set(bit(ready), []);
-        if let Some((cleanup_jobs, alarms)) = &stored {
+        if let Some((cleanup_jobs, alarms, kept_ingests)) = &stored {
+            let kept_ingests = u32::try_from(*kept_ingests).unwrap_or(u32::MAX);
+            metrics::KEPT_INGESTS.set(f64::from(kept_ingests), []);
             set_cleanup_jobs(cleanup_jobs, api.now());
             set_alarms(&api, alarms);
         }

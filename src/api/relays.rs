@@ -9,7 +9,9 @@ use super::Api;
 use super::problem::Problem;
 use crate::actors::RelaySnapshot;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
-use crate::relay::{BackendName, Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
+use crate::relay::{
+    BackendName, Detail, Durable, IngestOwner, OutcomeCode, Phase, RecordingState, RelayStatus,
+};
 use crate::store::{self, Named, StoredRelay};
 
 impl Api {
@@ -141,6 +143,7 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         is_active: false,
         is_live: false,
         platform: stored.platform.clone(),
+        ingest_owner: IngestOwner::default(),
         hls_playback_url: None,
         dash_playback_url: None,
         stream_key_id: stored.ingest_id.clone(),

@@ -319,6 +319,7 @@ fn settings(
         janitor: loaded.janitor,
         vendors: loaded.vendors,
         telemetry: loaded.telemetry,
+        ingest: loaded.ingest,
         platforms: match args.platform {
             None => loaded.platforms,
             Some(platform) => PlatformsSettings {

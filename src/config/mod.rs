@@ -9,6 +9,7 @@ mod cloudflare;
 mod database_url;
 mod environment;
 mod fleet;
+mod ingest;
 mod keys;
 mod load;
 mod media_push;
@@ -33,6 +34,7 @@ pub use cloudflare::CloudflareSettings;
 pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
 pub use fleet::FleetSettings;
+pub use ingest::{DefaultIngestOwner, IngestSettings};
 pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
 pub use mux::MuxSettings;
 pub use network::{Network, NotANetwork};
@@ -62,6 +64,7 @@ pub struct Settings {
     pub janitor: JanitorSettings,
     pub vendors: VendorsSettings,
     pub platforms: PlatformsSettings,
+    pub ingest: IngestSettings,
     pub cloudflare: CloudflareSettings,
     pub mux: MuxSettings,
     pub agora: AgoraSettings,

@@ -85,13 +85,6 @@ impl Default for JanitorSettings {
 }
 
 impl RelaySettings {
-    /// The feed timeout in whole seconds, rounded up, as platforms take it.
-    #[must_use]
-    pub fn feed_timeout_seconds(&self) -> u32 {
-        let seconds = self.feed_timeout.as_secs() + u64::from(self.feed_timeout.subsec_nanos() > 0);
-        u32::try_from(seconds).unwrap_or(u32::MAX)
-    }
-
     pub(super) fn check(&self, report: &mut SettingsReport) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=16).contains(&self.deployment.len()) || !self.deployment.chars().all(plain) {

@@ -57,7 +57,7 @@ pub use operations::create::{Created, NewRelay};
 pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
 pub use operations::kept_ingests::{
-    GivenUp, Holder, KeptIngestChange, KeptIngestClaim, KeptIngestWrite,
+    CleanedUp, GivenUp, Holder, KeptIngestChange, KeptIngestClaim, KeptIngestWrite,
 };
 pub use operations::purge::Purge;
 pub use operations::save::{Save, Saved};
@@ -257,16 +257,16 @@ impl Store {
         self.inner.writer.run(claim).await
     }
 
-    /// Ends the cleanup's claim. `renewed`: its key was renewed.
+    /// Ends the cleanup's claim.
     pub async fn release_kept_ingest(
         &self,
         row: &KeptIngestRow,
-        renewed: bool,
+        cleaned_up: CleanedUp,
     ) -> Result<(), StoreError> {
         let release = ReleaseKeptIngest {
             ingest_id: row.ingest_id.clone(),
             platform: row.platform.clone(),
-            renewed,
+            cleaned_up,
         };
         self.inner.writer.run(release).await
     }

@@ -26,6 +26,7 @@ mod faults;
 mod fleet;
 mod hardening;
 mod journals;
+mod kept_ingests;
 mod lifecycle;
 mod logs;
 mod many;

@@ -51,6 +51,22 @@ async fn a_relay_on_mux_survives_a_kill_at_any_point(#[case] scene: Scene) {
     killed_at_each(scene, points, 1).await;
 }
 
+/// Two shows in a row. Most points are as in the life of a relay with an ingest of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_keeps_its_ingest_survives_a_kill_around_the_calls_on_it() {
+    let scene = Scene::sqlite(MediaPush).keeps_ingest();
+    let of_ingest = |operation| {
+        matches!(
+            operation,
+            CrashOperation::ClaimIngest
+                | CrashOperation::CreateIngest
+                | CrashOperation::EndBroadcast
+        )
+    };
+    let points = only(every_point(scene).await, of_ingest);
+    killed_at_each(scene, points, 1).await;
+}
+
 /// The database matters only for points around saves.
 #[rstest]
 #[case::cloud_recording(Scene::postgres(CloudRecording))]

@@ -512,20 +512,6 @@ fn a_value_that_cannot_work_is_refused(
     );
 }
 
-#[rstest]
-#[case("1ms", 1)]
-#[case("1s", 1)]
-#[case("1500ms", 2)]
-#[case("180s", 180)]
-#[case("1day", 86_400)]
-fn a_feed_timeout_goes_to_cloudflare_in_whole_seconds_rounded_up(
-    #[case] text: &str,
-    #[case] seconds: u32,
-) {
-    let settings = from_env(&[("RELAYKEEPER__RELAY__FEED_TIMEOUT", text)]);
-    assert_eq!(settings.relay.feed_timeout_seconds(), seconds);
-}
-
 #[test]
 fn the_idle_timeout_of_a_converter_must_exceed_the_waits_on_media_push() {
     let short = [("RELAYKEEPER__AGORA__MEDIA_PUSH__IDLE_TIMEOUT", "149s")];

@@ -30,7 +30,7 @@ impl VendorCalls {
             spec,
             attempt,
             preparation,
-            publish_url: &self.publish_url(ingest, permit).await?,
+            publish_url: &self.publish_url(durable, ingest, permit).await?,
         };
         let started = egress.map_err(failure)?.start(permit, start).await;
         Ok(match started.map_err(failure)? {
@@ -42,11 +42,13 @@ impl VendorCalls {
 
     pub(super) async fn update_egress(
         &self,
+        durable: &Durable,
         egress: &EgressRef,
         ingest: &str,
     ) -> Result<Answer, Failure> {
         let permit = permit_request(Priority::Recover);
-        let publish_url = self.publish_url(ingest, permit).await?;
+        self.distrust_publish_url(durable, ingest);
+        let publish_url = self.publish_url(durable, ingest, permit).await?;
         let backend = self.vendors.egresses.get(&egress.backend.name);
         let updated = backend
             .map_err(failure)?

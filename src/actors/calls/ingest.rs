@@ -1,8 +1,9 @@
 //! Calls on the ingest.
 
 use super::{VendorCalls, failure, lacks, permit_request, start_permit_request, unexpected};
-use crate::platforms::{NewIngest, Removal};
-use crate::relay::{Answer, Class, Durable, Failure};
+use crate::actors::kept_ingests::settings;
+use crate::platforms::Removal;
+use crate::relay::{Answer, Class, Durable, Failure, IngestOwner};
 use crate::vendors::governor::Priority;
 
 impl VendorCalls {
@@ -12,12 +13,7 @@ impl VendorCalls {
         attempt: u32,
     ) -> Result<Answer, Failure> {
         let spec = &durable.spec;
-        let new = NewIngest {
-            tag: spec.tag(attempt).to_string(),
-            title: format!("{} (channel {})", spec.channel_name, spec.channel_id),
-            feed_timeout_seconds: self.vendors.settings.relay.feed_timeout_seconds(),
-            delete_recording_after_days: spec.delete_recording_after_days,
-        };
+        let new = settings(spec, spec.tag(attempt).to_string());
         let platform = self.platform()?;
         let permit = start_permit_request(durable);
         let ingest = platform.ensure_ingest(permit, &new).await;
@@ -30,7 +26,9 @@ impl VendorCalls {
                 "the platform did not store an ingest's settings"
             );
         }
-        self.keep_publish_url(ingest.publish_url);
+        // If the channel keeps it, this is its first key.
+        let first = (spec.ingest_owner == IngestOwner::Channel).then_some(0);
+        self.keep_publish_url(&ingest.id, first, ingest.publish_url);
         Ok(Answer::Ingest {
             id: ingest.id,
             hls_url: ingest.playback.hls_url,
@@ -64,7 +62,7 @@ impl VendorCalls {
         let ingest = platform.read_ingest(permit, &oldest.id).await;
         let ingest = ingest.map_err(failure)?;
         if let Some(url) = ingest.publish_url {
-            self.keep_publish_url(url);
+            self.keep_publish_url(&oldest.id, None, url);
         }
         let playback = ingest
             .playback
@@ -87,7 +85,9 @@ impl VendorCalls {
         let renewed = self.platform()?.renew_key(permit, ingest).await;
         match renewed.map_err(failure) {
             Ok(url) => {
-                self.keep_publish_url(url);
+                let kept = durable.ingest.kept.as_ref();
+                let version = kept.map(|kept| kept.key_version + 1);
+                self.keep_publish_url(ingest, version, url);
                 Ok(Answer::KeyRenewed)
             }
             Err(failure) if failure.class == Class::NotFound => Ok(Answer::NotFound),

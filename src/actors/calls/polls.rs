@@ -1,8 +1,10 @@
 //! Polls of the feed, the channel's hosts and the recordings.
 
+use super::kept::not_stored;
 use super::{VendorCalls, failure, permit_request};
+use crate::actors::kept_ingests::{own_recordings, used_since};
 use crate::platforms::{FeedQuestion, RecordingsSearch, WatchedIngest};
-use crate::relay::{Answer, Durable, Failure};
+use crate::relay::{Answer, Durable, Failure, IngestOwner};
 use crate::vendors::governor::Priority;
 
 impl VendorCalls {
@@ -47,13 +49,17 @@ impl VendorCalls {
         ingest: &str,
         thorough: bool,
     ) -> Result<Answer, Failure> {
-        let search = match thorough {
-            true => RecordingsSearch::Thorough(permit_request(Priority::Finalize)),
-            false => RecordingsSearch::Shared {
+        let permit = permit_request(Priority::Finalize);
+        let search = match (thorough, durable.spec.ingest_owner) {
+            (true, IngestOwner::Relay) => RecordingsSearch::Thorough(permit),
+            (true, IngestOwner::Channel) => RecordingsSearch::Since(permit, used_since(durable)),
+            (false, _) => RecordingsSearch::Shared {
                 since: durable.spec.requested_at,
             },
         };
         let found = self.platform()?.recordings(ingest, search).await;
-        Ok(Answer::Recordings(found.map_err(failure)?))
+        let found = found.map_err(failure)?;
+        let own = own_recordings(&self.store, durable, ingest, found).await;
+        Ok(Answer::Recordings(own.map_err(not_stored)?))
     }
 }

@@ -6,11 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actors::calls::{failure, permit_request};
 use crate::actors::context::NodeContext;
+use crate::actors::kept_ingests::{own_recordings, used_since};
 use crate::actors::records;
 use crate::egresses::{EgressFound, EgressStopped};
 use crate::platforms::{Platform, RecordingsSearch, Removal};
-use crate::relay::{Class, Cleanup, EgressRef, Event, Failure, Recording, Relay};
-use crate::store::{CleanupJobRow, Saved, StoreError};
+use crate::relay::{Class, Cleanup, EgressRef, Event, Failure, IngestOwner, Recording, Relay};
+use crate::store::{
+    CleanedUp, CleanupJobRow, Holder, KeptIngestClaim, Saved, StoreError, StoredRelay,
+};
 use crate::vendors::governor::Priority;
 
 /// The longest wait, unless the vendor asks for more.
@@ -90,11 +93,7 @@ pub(super) async fn attempt(
                 Err(error) => Err(failure(error)),
             }
         }
-        Cleanup::RenewIngestKey { id } => match platform()?.renew_key(permit, id).await {
-            Ok(_) => Ok(CleanupResult::Done),
-            Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
-            Err(error) => Err(failure(error)),
-        },
+        Cleanup::RenewIngestKey { id } => renew_kept_key(context, platform()?, id, now).await,
         Cleanup::RemoveIngest { id } => {
             let removal = platform()?.discard(permit, id).await;
             let removal = removal.map_err(failure)?;
@@ -106,9 +105,18 @@ pub(super) async fn attempt(
             Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
-            let search = RecordingsSearch::AfterRemoval(permit);
-            let recordings = platform()?.recordings(ingest, search).await;
-            let recordings = recordings.map_err(failure)?;
+            let relay = stored_relay(context, open).await?;
+            let durable = relay.durable().map_err(|error| broken(error.to_string()))?;
+            let search = match durable.spec.ingest_owner {
+                IngestOwner::Relay => RecordingsSearch::AfterRemoval(permit),
+                IngestOwner::Channel => RecordingsSearch::Since(permit, used_since(&durable)),
+            };
+            let found = platform()?
+                .recordings(ingest, search)
+                .await
+                .map_err(failure)?;
+            let own = own_recordings(&context.store, &durable, ingest, found).await;
+            let recordings = own.map_err(|error| broken(error.to_string()))?;
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
             record_late_recordings(context, open, recordings).await?;
             let last = open.created_at + LAST_POLL;
@@ -147,6 +155,46 @@ fn poll_again(open: &CleanupJobRow, backoff: TimeDelta, now: DateTime<Utc>) -> C
         let wait = (wait - tried).min(backoff);
         CleanupResult::RetryAt(now + wait, "not found; checking again".into())
     })
+}
+
+async fn stored_relay(context: &NodeContext, open: &CleanupJobRow) -> Result<StoredRelay, Failure> {
+    let stored = context.store.relay(*open.relay_id).await;
+    let stored = stored.map_err(|error| broken(error.to_string()))?;
+    stored.ok_or_else(|| broken("the job's relay is unknown".into()))
+}
+
+/// A relay that holds the ingest renews its stale key itself.
+async fn renew_kept_key(
+    context: &NodeContext,
+    platform: &dyn Platform,
+    id: &str,
+    now: DateTime<Utc>,
+) -> Result<CleanupResult, Failure> {
+    let (store, permit) = (&context.store, permit_request(Priority::Janitor));
+    let unavailable = |error: StoreError| broken(error.to_string());
+    let kept = store.kept_ingest_with_id(platform.name(), id).await;
+    let Some(kept) = kept.map_err(unavailable)? else {
+        return Ok(CleanupResult::Done);
+    };
+    let (channel_id, holder) = (kept.channel_id, Holder::Cleanup);
+    let claim = store.claim_kept_ingest(channel_id, platform.name(), holder, now);
+    let row = match claim.await.map_err(unavailable)? {
+        KeptIngestClaim::Claimed(row) => row,
+        KeptIngestClaim::Held | KeptIngestClaim::NothingKept => return Ok(CleanupResult::Done),
+    };
+    let renewed = match row.key_stale {
+        true => platform.renew_key(permit, &row.ingest_id).await.map(Some),
+        false => Ok(None),
+    };
+    let (cleaned_up, result) = match renewed {
+        Ok(None) => (CleanedUp::Nothing, Ok(CleanupResult::Done)),
+        Ok(Some(_)) => (CleanedUp::KeyRenewed, Ok(CleanupResult::Done)),
+        Err(error) if error.class == Class::NotFound => (CleanedUp::Gone, Ok(CleanupResult::Done)),
+        Err(error) => (CleanedUp::Nothing, Err(failure(error))),
+    };
+    let released = store.release_kept_ingest(&row, cleaned_up).await;
+    released.map_err(unavailable)?;
+    result
 }
 
 async fn find_ingest(

@@ -7,7 +7,6 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{Registry, SpawnArgs};
-use crate::actors::calls::VendorCalls;
 use crate::actors::context::NodeContext;
 use crate::actors::forced_end;
 use crate::actors::relay_actor::StartMode;
@@ -83,7 +82,7 @@ impl Registry {
             return;
         };
         let platform = durable.spec.platform.clone();
-        child.calls = VendorCalls::new(self.context.vendors.clone(), platform);
+        child.calls = self.calls(platform);
         let incarnation = child.restarts.saturating_add(1);
         let relay = Box::new(Relay::load(durable, incarnation));
         let args = SpawnArgs {

@@ -2,7 +2,7 @@
 
 use super::RelayService;
 use crate::actors::requests::{GiveUpError, RequestError};
-use crate::relay::{Cleanup, Durable, ResourceTag};
+use crate::relay::{Cleanup, Durable, IngestOwner, ResourceTag};
 use crate::store::{CleanupJobRow, GivenUp, KeptIngestRow};
 
 impl RelayService {
@@ -45,7 +45,10 @@ impl RelayService {
     async fn may_use(&self, row: &KeptIngestRow) -> Result<bool, RequestError> {
         let (cluster, directory) = (&self.context.cluster, &self.context.directory);
         let uses = |relay: &Durable| {
-            relay.phase.holds_slot() && relay.spec.platform.as_str() == row.platform
+            let spec = &relay.spec;
+            relay.phase.holds_slot()
+                && spec.ingest_owner == IngestOwner::Channel
+                && spec.platform.as_str() == row.platform
         };
         let here = directory.of_channel(row.channel_id);
         if here.iter().any(|relay| uses(&relay.durable)) {

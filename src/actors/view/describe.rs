@@ -1,10 +1,10 @@
 //! Schemas of a relay's closed lists for the OpenAPI document, derived from the core's enums.
 
-use strum::IntoEnumIterator;
+use strum::{IntoEnumIterator, VariantNames as _};
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
 use crate::egresses;
-use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
+use crate::relay::{IngestOwner, OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
@@ -29,6 +29,13 @@ fn with_description(mut words: Object, description: &str) -> Object {
 
 pub(crate) fn phase() -> Object {
     with_description(one_of(Phase::iter()), "The relay's phase.")
+}
+
+pub(crate) fn ingest_owner() -> Object {
+    with_description(
+        one_of(IngestOwner::VARIANTS),
+        "Whose the ingest is: `relay` makes and removes its own, `channel` keeps one for all its relays.",
+    )
 }
 
 pub(crate) fn relay_status() -> Object {

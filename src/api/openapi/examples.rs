@@ -114,7 +114,7 @@ fn ingest() -> Value {
 fn relay() -> Value {
     json!({
         "id": RELAY, "channel_id": 42, "channel_name": "show68", "seller_uid": 12345, "phase": "ended", "relay_status": "stopped",
-        "is_active": false, "is_live": false, "platform": platform(), "hls_playback_url": manifest(INPUT, "m3u8"),
+        "is_active": false, "is_live": false, "platform": platform(), "ingest_owner": "relay", "hls_playback_url": manifest(INPUT, "m3u8"),
         "dash_playback_url": manifest(INPUT, "mpd"), "stream_key_id": INPUT,
         "agora": {"backend": "cloud_recording", "resource_id": "qSDYrrttmOxh", "sid": "2778a9b2983ea2caa1565eada7a5bc77",
             "recording_uid": 900_000_001, "converter_id": null, "replacements": 0},

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::actors::view::describe;
 use crate::api::input::channel_name_schema;
+use crate::relay::IngestOwner;
 use crate::store::DeliveryStatus;
 
 #[derive(IntoParams)]
@@ -100,6 +101,10 @@ pub(in crate::api) struct CostQuery {
     group_by: Option<String>,
 }
 
+fn ingest_owner() -> Object {
+    describe::nullable(describe::ingest_owner())
+}
+
 /// An empty value counts as absent.
 fn or_empty(mut words: Object) -> Object {
     if let Some(words) = &mut words.enum_values {
@@ -187,6 +192,10 @@ pub(in crate::api) struct StartBody {
     /// The streaming platform, by default `platforms.default` of the settings. One that is unknown or has no credentials: 422.
     #[schema(min_length = 1, max_length = 32)]
     pub(in crate::api) platform: Option<String>,
+    /// Whose the ingest is, by default `ingest.owner` of the settings. `channel`: it is kept for the channel's next relays, whose
+    /// HLS URL is the same.
+    #[schema(schema_with = ingest_owner)]
+    pub(in crate::api) ingest_owner: Option<IngestOwner>,
     /// The longest time live, by default `relay.max_duration` of the settings.
     #[schema(minimum = 60, maximum = 86400)]
     pub(in crate::api) max_duration_seconds: Option<u32>,

@@ -103,6 +103,7 @@ fn start_request(
             .map(Duration::from_secs),
         delete_recording_after_days: body.delete_recording_after_days,
         platform: body.platform,
+        ingest_owner: body.ingest_owner,
         request_key: None,
         wait: Duration::ZERO,
     })

@@ -9,7 +9,7 @@ use super::parts::add_cleanup_jobs;
 use crate::store::entities::kept_ingest::{self, CLEANUP, Column as C, Entity};
 use crate::store::entities::relay;
 use crate::store::writer::{Operation, OperationError, Tx};
-use crate::store::{CleanupJobRow, Id, JsonText, KeptIngestRow};
+use crate::store::{CleanupJobRow, Id, JsonText, KeptIngestRow, StoredRelay};
 
 /// Who claims a kept ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +59,13 @@ pub enum KeptIngestWrite {
     /// Its state. Writes nothing unless the relay holds the ingest.
     Change(KeptIngestChange),
     /// The platform does not have it any more, or the relay removes it.
-    Forget {
-        /// Its id.
-        ingest_id: String,
-    },
+    Forget,
 }
 
 /// The state of a held ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the entity describes the columns")]
 pub struct KeptIngestChange {
-    pub ingest_id: String,
     pub key_stale: bool,
     pub key_version: i32,
     pub reopen: bool,
@@ -83,10 +79,15 @@ pub struct KeptIngestChange {
 /// Runs in the transaction of a save.
 pub(crate) async fn write(
     tx: &Tx<'_>,
-    relay: Id,
+    relay: &StoredRelay,
     writes: &[KeptIngestWrite],
 ) -> Result<(), OperationError> {
-    let holder = relay.to_string();
+    let held = || {
+        Condition::all()
+            .add(C::ChannelId.eq(relay.channel_id))
+            .add(C::Platform.eq(&relay.platform))
+            .add(C::Holder.eq(relay.id.to_string()))
+    };
     for write in writes {
         match write {
             KeptIngestWrite::Keep(row) => {
@@ -101,8 +102,7 @@ pub(crate) async fn write(
                     .col_expr(C::KeyVersion, Expr::val(change.key_version))
                     .col_expr(C::Reopen, Expr::val(change.reopen))
                     .col_expr(C::LastSessions, Expr::val(change.last_sessions.clone()))
-                    .filter(C::IngestId.eq(&change.ingest_id))
-                    .filter(C::Holder.eq(&holder));
+                    .filter(held());
                 if let Some(options) = &change.options {
                     update = update.col_expr(C::Options, Expr::val(options.clone()));
                 }
@@ -114,12 +114,8 @@ pub(crate) async fn write(
                 }
                 update.exec(&tx.sql).await?;
             }
-            KeptIngestWrite::Forget { ingest_id } => {
-                Entity::delete_many()
-                    .filter(C::IngestId.eq(ingest_id))
-                    .filter(C::Holder.eq(&holder))
-                    .exec(&tx.sql)
-                    .await?;
+            KeptIngestWrite::Forget => {
+                Entity::delete_many().filter(held()).exec(&tx.sql).await?;
             }
         }
     }
@@ -177,29 +173,48 @@ impl Operation for ClaimKeptIngest {
     }
 }
 
-/// The end of a cleanup's claim. `renewed`: the key was renewed.
+/// What the cleanup did with an ingest that it held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CleanedUp {
+    /// Nothing, as far as is known.
+    Nothing,
+    /// It renewed the key.
+    KeyRenewed,
+    /// It found that the platform does not have it any more.
+    Gone,
+}
+
 pub(crate) struct ReleaseKeptIngest {
     pub(crate) ingest_id: String,
     pub(crate) platform: String,
-    pub(crate) renewed: bool,
+    pub(crate) cleaned_up: CleanedUp,
 }
 
 impl Operation for ReleaseKeptIngest {
     type Output = ();
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
-        let mut update = Entity::update_many()
+        let held = Condition::all()
+            .add(C::IngestId.eq(&self.ingest_id))
+            .add(C::Platform.eq(&self.platform))
+            .add(C::Holder.eq(CLEANUP));
+        let release = Entity::update_many()
             .col_expr(C::Holder, Expr::val(Option::<String>::None))
             .col_expr(C::HeldSince, Expr::val(Option::<DateTime<Utc>>::None))
-            .filter(C::IngestId.eq(&self.ingest_id))
-            .filter(C::Platform.eq(&self.platform))
-            .filter(C::Holder.eq(CLEANUP));
-        if self.renewed {
-            update = update
-                .col_expr(C::KeyStale, Expr::val(false))
-                .col_expr(C::KeyVersion, Expr::col(C::KeyVersion).add(1));
-        }
-        update.exec(&tx.sql).await?;
+            .filter(held.clone());
+        match self.cleaned_up {
+            CleanedUp::Nothing => release.exec(&tx.sql).await?.rows_affected,
+            CleanedUp::KeyRenewed => {
+                let release = release
+                    .col_expr(C::KeyStale, Expr::val(false))
+                    .col_expr(C::KeyVersion, Expr::col(C::KeyVersion).add(1));
+                release.exec(&tx.sql).await?.rows_affected
+            }
+            CleanedUp::Gone => {
+                let delete = Entity::delete_many().filter(held);
+                delete.exec(&tx.sql).await?.rows_affected
+            }
+        };
         Ok(())
     }
 }

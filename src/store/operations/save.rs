@@ -74,7 +74,7 @@ impl Operation for Save {
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }
-        kept_ingests::write(tx, self.row.id, &self.kept_ingest).await?;
+        kept_ingests::write(tx, &self.row, &self.kept_ingest).await?;
         add_outbox(tx, &self.row, &self.outbox).await?;
         if let Some(projection) = &self.projection {
             let shown = ProjectedRow::of(&self.row, projection);

@@ -71,6 +71,7 @@ metrics! {
     GOVERNOR_DENIED: Counter "relaykeeper_governor_denied_total" ["governor", "priority"] "Calls not made because no permit came in time.";
 
     CLEANUP_JOBS: Gauge "relaykeeper_cleanup_jobs" ["kind"] "Open cleanup jobs.";
+    KEPT_INGESTS: Gauge "relaykeeper_kept_ingests" [] "Ingests that channels keep.";
     OLDEST_CLEANUP_JOB: Gauge "relaykeeper_oldest_cleanup_job_age_seconds" [] "Age of the oldest open cleanup job; 0 without one.";
     CLEANUP_JOBS_SETTLED: Counter "relaykeeper_cleanup_jobs_settled_total" ["kind"] "Finished cleanup jobs.";
     ALARMS: Gauge "relaykeeper_alarms" ["code"] "Raised alarms.";

@@ -90,6 +90,48 @@ pub(crate) async fn check(
     check_messages(raw, state.videos.len(), &life).await
 }
 
+/// Two shows went through the one ingest of their channel, and each recording is one show's.
+pub(crate) async fn check_kept(
+    state: &WorldSnapshot,
+    raw: &Raw,
+    crashes: u64,
+) -> Result<(), String> {
+    let violations: Vec<_> = state
+        .violations
+        .iter()
+        .filter(|violation| !(crashes > 0 && AFTER_A_LOST_ANSWER.contains(&violation.kind)))
+        .collect();
+    if !violations.is_empty() {
+        return Err(format!("violations {violations:?}"));
+    }
+    if state.live_inputs.len() != 1 {
+        return Err(format!("{} ingests", state.live_inputs.len()));
+    }
+    let relays = raw
+        .number("SELECT COUNT(*) FROM relays WHERE phase = 'ended' AND ended_at IS NOT NULL")
+        .await;
+    let recordings = raw
+        .number("SELECT COUNT(*) FROM recordings WHERE state = 'ready'")
+        .await;
+    let shows = raw
+        .number("SELECT COUNT(DISTINCT relay_id) FROM recordings")
+        .await;
+    let videos = i64::try_from(state.videos.len()).unwrap_or(0);
+    let expected = videos.min(2);
+    if relays != 2 || recordings != videos || shows != expected {
+        return Err(format!(
+            "{relays} relays, {recordings} recordings of {shows} shows, {videos} videos"
+        ));
+    }
+    let missing = raw
+        .number("SELECT COUNT(*) FROM outbox WHERE type = 'recording.missing'")
+        .await;
+    if missing != 0 {
+        return Err(format!("{missing} recordings missing"));
+    }
+    Ok(())
+}
+
 /// The marketplace got every message once, numbered without a gap.
 async fn check_messages(raw: &Raw, videos: usize, life: &[&str]) -> Result<(), String> {
     let messages: Vec<String> = raw

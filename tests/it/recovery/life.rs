@@ -22,6 +22,7 @@ pub(crate) struct Scene {
     postgres: bool,
     webhooks: bool,
     mux: bool,
+    pub(crate) keeps: bool,
 }
 
 impl Scene {
@@ -31,6 +32,7 @@ impl Scene {
             postgres: false,
             webhooks: false,
             mux: false,
+            keeps: false,
         }
     }
 
@@ -51,6 +53,14 @@ impl Scene {
     /// On another platform, which has no idempotency keys.
     pub(crate) fn on_mux(self) -> Self {
         Self { mux: true, ..self }
+    }
+
+    /// The channel keeps its ingest. A show before the one that is watched ends so late that its broadcast is still open.
+    pub(crate) fn keeps_ingest(self) -> Self {
+        Self {
+            keeps: true,
+            ..self
+        }
     }
 
     /// The next process need not wait for their leases.
@@ -108,6 +118,12 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
 
 /// As fast as the vendors' clock.
 fn further(scene: Scene, vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
+    if scene.keeps {
+        return vec![
+            ("RELAYKEEPER__INGEST__OWNER", "channel".to_owned()),
+            ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "6s".to_owned()),
+        ];
+    }
     if !scene.mux {
         return Vec::new();
     }
@@ -127,6 +143,7 @@ pub(crate) struct Stage {
     pub(crate) service: RestartingService,
     http: reqwest::Client,
     most_replacements: u64,
+    keeps: bool,
 }
 
 impl Stage {
@@ -175,11 +192,16 @@ impl Stage {
             service,
             http,
             most_replacements,
+            keeps: scene.keeps,
         }
     }
 
     async fn live(&self) -> Result<(), String> {
-        let relay = self.command("start", Some(show("show68"))).await?;
+        let earlier = match self.keeps {
+            true => Some(self.earlier_show().await?),
+            false => None,
+        };
+        let relay = self.command("start", "start", Some(show("show68"))).await?;
         let id = relay["id"].as_str().ok_or("no id")?.to_owned();
         let relay = self
             .relay_when(&id, "live", |relay| {
@@ -189,21 +211,65 @@ impl Stage {
         if !was_lost(&relay) {
             self.egress_dies(&id, &relay).await?;
         }
-        self.command("stop", None).await?;
+        self.command("stop", "stop", None).await?;
         let relay = self
             .relay_when(&id, "ended", |relay| relay["phase"] == "ended")
             .await?;
         if relay["outcome"]["code"] != "stopped_by_request" && !was_lost(&relay) {
             return Err(format!("another outcome: {relay:#}"));
         }
+        if let Some(earlier) = &earlier {
+            self.relay_when(earlier, "ended", |relay| relay["phase"] == "ended")
+                .await?;
+        }
         let raw = self.database.raw().await;
+        if self.keeps {
+            self.give_up(&raw).await?;
+        }
         self.rest(&raw).await?;
         let state = self.vendors.state();
         let crashes = u64::try_from(self.service.lives().len() - 1).unwrap_or(0);
-        let checked =
-            invariants::check(&state, &raw, &relay, self.most_replacements, crashes).await;
+        let checked = match self.keeps {
+            true => invariants::check_kept(&state, &raw, crashes).await,
+            false => invariants::check(&state, &raw, &relay, self.most_replacements, crashes).await,
+        };
         raw.0.close().await.map_err(|error| error.to_string())?;
         checked
+    }
+
+    /// Returns its relay, which is ending.
+    async fn earlier_show(&self) -> Result<String, String> {
+        let body = Some(show("show68"));
+        let relay = self.command("start", "earlier start", body).await?;
+        let id = relay["id"].as_str().ok_or("no id")?.to_owned();
+        self.relay_when(&id, "live", |relay| {
+            relay["phase"] == "live" || was_lost(relay)
+        })
+        .await?;
+        self.command("stop", "earlier stop", None).await?;
+        Ok(id)
+    }
+
+    /// The channel kept one ingest at most.
+    async fn give_up(&self, raw: &Raw) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let kept = raw.number("SELECT COUNT(*) FROM kept_ingests").await;
+            if kept > 1 {
+                return Err(format!("{kept} kept ingests"));
+            }
+            let url = format!("{}/v1/channels/{CHANNEL}/ingest", self.service.url);
+            let request = self.http.request(Method::DELETE, url);
+            let answer = request.bearer_auth(API_TOKEN).send().await;
+            let status = answer.map(|answer| answer.status().as_u16());
+            if matches!(status, Ok(202 | 404)) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("never given up: {status:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Another egress replaces it on the same ingest.
@@ -259,7 +325,8 @@ impl Stage {
     }
 
     /// `what`: `start` or `stop`, repeated under one idempotency key.
-    async fn command(&self, what: &str, body: Option<Value>) -> Result<Value, String> {
+    async fn command(&self, what: &str, key: &str, body: Option<Value>) -> Result<Value, String> {
+        let key = key.replace(' ', "-");
         let path = format!("/v1/channels/{CHANNEL}/{what}");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -267,7 +334,7 @@ impl Stage {
                 .http
                 .request(Method::POST, format!("{}{path}", self.service.url))
                 .bearer_auth(API_TOKEN)
-                .header("Idempotency-Key", what)
+                .header("Idempotency-Key", &key)
                 .header("Prefer", "wait=0");
             if let Some(body) = &body {
                 request = request.json(body);

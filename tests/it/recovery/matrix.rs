@@ -26,9 +26,13 @@ fn read(reached: &str) -> (CrashPoint, u32) {
 }
 
 /// A live input is searched for in the list only hours later; an egress is updated only if its push hangs.
-fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
+fn never_reached(scene: Scene) -> Vec<CrashOperation> {
     let mut never = vec![CrashOperation::FindIngest, CrashOperation::UpdateEgress];
-    if backend == AgoraBackend::MediaPush {
+    never.extend(match scene.keeps {
+        true => [CrashOperation::CloseIngest, CrashOperation::RemoveIngest],
+        false => [CrashOperation::ClaimIngest, CrashOperation::EndBroadcast],
+    });
+    if scene.backend == AgoraBackend::MediaPush {
         never.push(CrashOperation::PrepareEgress);
     }
     never
@@ -55,7 +59,7 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
     assert_eq!(lives.len(), 1, "it was not killed");
     let reached: Vec<&String> = lives.iter().flat_map(|life| &life.reached).collect();
     let known: HashSet<CrashPoint> = reached.iter().map(|reached| read(reached).0).collect();
-    let never = never_reached(scene.backend);
+    let never = never_reached(scene);
     for point in CrashPoint::all() {
         let operation = point.operation();
         let reached = known.contains(&point);

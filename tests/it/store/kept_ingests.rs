@@ -1,8 +1,8 @@
 //! Ingests that channels keep: one holder at a time, and one row per channel and platform.
 
 use relaykeeper::store::{
-    GivenUp, Holder, KeptIngestChange, KeptIngestClaim, KeptIngestOptions, KeptIngestRow,
-    KeptIngestWrite, StoredRelay,
+    CleanedUp, GivenUp, Holder, KeptIngestChange, KeptIngestClaim, KeptIngestOptions,
+    KeptIngestRow, KeptIngestWrite, StoredRelay,
 };
 
 use super::*;
@@ -44,9 +44,8 @@ fn kept(channel_id: i64, ingest: &str, holder: Option<&StoredRelay>) -> KeptInge
     }
 }
 
-fn change(ingest: &str) -> KeptIngestChange {
+fn change() -> KeptIngestChange {
     KeptIngestChange {
-        ingest_id: ingest.into(),
         key_stale: false,
         key_version: 0,
         reopen: false,
@@ -56,10 +55,10 @@ fn change(ingest: &str) -> KeptIngestChange {
     }
 }
 
-fn release(ingest: &str, at: DateTime<Utc>) -> KeptIngestWrite {
+fn release(at: DateTime<Utc>) -> KeptIngestWrite {
     KeptIngestWrite::Change(KeptIngestChange {
         released_at: Some(at),
-        ..change(ingest)
+        ..change()
     })
 }
 
@@ -109,7 +108,7 @@ async fn an_ingest_is_kept_claimed_used_and_released(database: TestDatabase) {
         reopen: true,
         last_sessions: json!(["session"]).into(),
         options: Some(json!({ "title": "other" }).into()),
-        ..change("input")
+        ..change()
     });
     write(&store, &mut first, used).await;
     let now = store.kept_ingest_with_id("cloudflare", "input").await;
@@ -118,7 +117,7 @@ async fn an_ingest_is_kept_claimed_used_and_released(database: TestDatabase) {
     assert_eq!(now.last_sessions.to_string(), r#"["session"]"#);
     assert_eq!(now.options.to_string(), r#"{"title":"other"}"#);
     assert_eq!(now.relay_id(), Some(*first.id));
-    write(&store, &mut first, release("input", at(9))).await;
+    write(&store, &mut first, release(at(9))).await;
     let now = store.kept_ingest(1, "cloudflare").await.unwrap().unwrap();
     assert_eq!(
         (now.holder, now.held_since, now.quiet_since),
@@ -138,9 +137,7 @@ async fn an_ingest_is_kept_claimed_used_and_released(database: TestDatabase) {
     );
     assert_eq!(store.kept_ingest_count().await, Ok(1));
     let mut second = second;
-    let forget = KeptIngestWrite::Forget {
-        ingest_id: "input".into(),
-    };
+    let forget = KeptIngestWrite::Forget;
     write(&store, &mut second, forget).await;
     assert_eq!(store.kept_ingests_of(1).await, Ok(vec![]));
 }
@@ -155,7 +152,7 @@ async fn one_of_two_claims_wins_and_may_be_repeated(database: TestDatabase) {
     assert_eq!(claim(&store, 1, other, 2).await, KeptIngestClaim::Held);
     let held = claim(&store, 1, Holder::Cleanup, 2).await;
     assert_eq!(held, KeptIngestClaim::Held);
-    write(&store, &mut maker, release("input", at(3))).await;
+    write(&store, &mut maker, release(at(3))).await;
     end(&store, &mut maker).await;
 
     let relays = [
@@ -212,10 +209,8 @@ async fn a_relay_writes_only_to_the_ingest_that_it_holds(database: TestDatabase)
     let mut holder = made(&store, row(1), epoch).await;
     let created = keep(&store, &mut holder, "input").await;
     let mut other = made(&store, row(2), epoch).await;
-    let forget = KeptIngestWrite::Forget {
-        ingest_id: "input".into(),
-    };
-    for foreign in [release("input", at(5)), forget] {
+    let forget = KeptIngestWrite::Forget;
+    for foreign in [release(at(5)), forget] {
         write(&store, &mut other, foreign).await;
     }
     assert_eq!(
@@ -228,7 +223,7 @@ async fn a_relay_writes_only_to_the_ingest_that_it_holds(database: TestDatabase)
     assert_eq!(store.kept_ingests_of(1).await, Ok(vec![created]));
     // A fenced save writes nothing.
     let mut late = next(holder.clone(), holder.revision, epoch - 1);
-    late.kept_ingest.push(release("input", at(6)));
+    late.kept_ingest.push(release(at(6)));
     assert_eq!(store.save(late).await, Ok(Saved::Fenced));
     let now = store.kept_ingest(1, "cloudflare").await.unwrap().unwrap();
     assert_eq!(now.relay_id(), Some(*holder.id));
@@ -243,12 +238,15 @@ async fn the_cleanup_renews_the_key_of_an_ingest_that_nothing_holds(database: Te
     assert_eq!(store.mark_key_stale(&held, at(4), job()).await, Ok(false));
     assert_eq!(store.cleanup_jobs_of(*relay.id).await, Ok(vec![]));
     let stray = job();
-    write(&store, &mut relay, release("input", at(3))).await;
+    write(&store, &mut relay, release(at(3))).await;
     let marked = store.mark_key_stale(&held, at(4), stray.clone()).await;
     assert_eq!(marked, Ok(true));
     assert_eq!(store.cleanup_jobs_of(*relay.id).await, Ok(vec![stray]));
 
-    for (renewed, stale, version) in [(false, true, 0), (true, false, 1)] {
+    for (cleaned_up, stale, version) in [
+        (CleanedUp::Nothing, true, 0),
+        (CleanedUp::KeyRenewed, false, 1),
+    ] {
         let claimed = claim(&store, 1, Holder::Cleanup, 5).await;
         let KeptIngestClaim::Claimed(row) = claimed else {
             panic!("{claimed:?}");
@@ -256,7 +254,7 @@ async fn the_cleanup_renews_the_key_of_an_ingest_that_nothing_holds(database: Te
         assert!(row.key_stale);
         let relay = Holder::Relay(*relay.id);
         assert_eq!(claim(&store, 1, relay, 5).await, KeptIngestClaim::Held);
-        store.release_kept_ingest(&row, renewed).await.unwrap();
+        store.release_kept_ingest(&row, cleaned_up).await.unwrap();
         let now = store.kept_ingest(1, "cloudflare").await.unwrap().unwrap();
         assert_eq!(
             (now.holder, now.key_stale, now.key_version),
@@ -268,8 +266,16 @@ async fn the_cleanup_renews_the_key_of_an_ingest_that_nothing_holds(database: Te
     let KeptIngestClaim::Claimed(row) = claimed else {
         panic!("{claimed:?}");
     };
-    store.release_kept_ingest(&row, true).await.unwrap();
+    store
+        .release_kept_ingest(&row, CleanedUp::Gone)
+        .await
+        .unwrap();
     assert_eq!(store.kept_ingest(1, "cloudflare").await, Ok(Some(*row)));
+    write(&store, &mut relay, release(at(7))).await;
+    claim(&store, 1, Holder::Cleanup, 8).await;
+    let gone = store.release_kept_ingest(&held, CleanedUp::Gone).await;
+    gone.unwrap();
+    assert_eq!(store.kept_ingests_of(1).await, Ok(vec![]));
 }
 
 async fn an_ingest_is_given_up_only_while_nothing_holds_it(database: TestDatabase) {
@@ -281,7 +287,7 @@ async fn an_ingest_is_given_up_only_while_nothing_holds_it(database: TestDatabas
     let give_up = || store.give_up_kept_ingest(&held, job.clone());
     assert_eq!(give_up().await, Ok(GivenUp::Held));
     assert_eq!(store.cleanup_jobs_of(*relay.id).await, Ok(vec![]));
-    write(&store, &mut relay, release("input", at(3))).await;
+    write(&store, &mut relay, release(at(3))).await;
     assert_eq!(give_up().await, Ok(GivenUp::GivenUp));
     assert_eq!(
         store.cleanup_jobs_of(*relay.id).await,
