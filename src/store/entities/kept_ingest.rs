@@ -24,7 +24,7 @@ pub struct Model {
     pub dash_url: Option<String>,
     /// See [`Model::options`].
     pub options: JsonText,
-    /// Who may make calls that change it: a relay's id, or [`CLEANUP`].
+    /// Who may make calls that change it: a relay's id, or `cleanup`.
     pub holder: Option<String>,
     /// When it was claimed.
     pub held_since: Option<DateTimeUtc>,
