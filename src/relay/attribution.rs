@@ -18,7 +18,7 @@ pub struct IngestUse {
 }
 
 /// The relay whose recording this is: the one that saw it, else the last that had the ingest when the recording began.
-/// `None`: nobody of these.
+/// `None`: no relay of these.
 #[must_use]
 pub fn user_of(
     recording: &str,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_from_before_is_nobodys() {
+    fn a_recording_from_before_belongs_to_no_relay() {
         assert_eq!(user("c", Some(97)), None);
     }
 

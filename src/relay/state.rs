@@ -382,8 +382,8 @@ impl Durable {
         self.ingest.kept.is_some() && self.ingest.stage == IngestStage::Ready
     }
 
-    /// How long the platform may hold the broadcast open after the last egress. Closing ends it, but nobody closes an
-    /// ingest that the channel keeps.
+    /// How long the platform may hold the broadcast open after the last egress. Closing ends it, but an ingest
+    /// that the channel keeps is not closed.
     #[must_use]
     pub fn broadcast_outlives_egress(&self) -> Duration {
         match self.ingest.kept {

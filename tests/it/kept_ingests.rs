@@ -150,7 +150,7 @@ async fn a_start_names_its_ingests_owner_and_a_relays_own_ingest_is_not_kept() {
     let stage = stage(AgoraBackend::MediaPush).await;
     let service = &stage.service;
     let mut body = show("show68");
-    body["ingest_owner"] = json!("nobody");
+    body["ingest_owner"] = json!("seller");
     let refused = service.post("/v1/channels/42/start", &[], &body).await;
     refused.is_problem(422, "invalid-request");
     assert_eq!(refused.body["errors"][0]["pointer"], "/ingest_owner");
@@ -251,12 +251,12 @@ async fn what_publishes_between_shows_loses_the_key() {
     service.come_down(42).await;
     let ingest = relay["stream_key_id"].as_str().unwrap();
     let url = publish_url(vendors, ingest).await;
-    vendors.publish(&url, "somebody").unwrap();
+    vendors.publish(&url, "stray").unwrap();
     until("renewed", async || {
         calls(vendors, VendorCall::LiveInputRotateKeys).len() == 1
     })
     .await;
-    vendors.publish(&url, "somebody").unwrap_err();
+    vendors.publish(&url, "stray").unwrap_err();
     until("at rest", async || {
         stage.count("SELECT COUNT(*) FROM cleanup_jobs").await == 0
     })
@@ -283,7 +283,7 @@ async fn the_janitor_leaves_a_kept_ingest_and_a_show_replaces_one_that_is_gone()
     assert_eq!(sweep["findings"][0]["verdict"], "retained", "{sweep:#}");
     assert!(!vendors.state().live_inputs[0].deleted);
 
-    // Somebody deletes it by hand; the next show needs its broadcast ended, and learns of it.
+    // An operator deletes it by hand; the next show needs its broadcast ended, and learns of it.
     let ingest = first["stream_key_id"].as_str().unwrap();
     let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
     let url = format!("{base}/accounts/{account}/stream/live_inputs/{ingest}");

@@ -161,7 +161,7 @@ async fn recordings_outlive_their_live_stream_and_are_deleted_once() {
 }
 
 #[tokio::test]
-async fn a_live_stream_that_nobody_could_watch_is_taken_back() {
+async fn a_live_stream_that_buyers_could_not_watch_is_deleted() {
     use wiremock::matchers::{method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
     let server = MockServer::start().await;

@@ -25,8 +25,7 @@ const SMALLEST_PAGE: usize = 25;
 /// The most pages of a list.
 const MOST_PAGES: usize = 100;
 
-/// Other settings and no public playback would make a stream that nobody can watch, or recordings that nobody can
-/// (`mux.md §2.1, §3.1`).
+/// With other settings, or without public playback, buyers could not watch the stream or its recordings (`mux.md §2.1, §3.1`).
 fn body(new: &NewIngest) -> Value {
     json!({
         "playback_policies": ["public"],
@@ -88,7 +87,7 @@ impl MuxApi {
             .data(permit, call, |stream: &LiveStream| stream.flaw(None))
             .await?;
         if created.playback_id().is_none() {
-            // Nobody could watch it.
+            // Buyers could not watch it.
             let removed = self.delete(permit, &created.id).await;
             let done = match removed {
                 Ok(()) => Done::No,

@@ -70,7 +70,7 @@ impl WorldState {
         Ok(connection)
     }
 
-    /// An encoder disconnects by itself. False if it is none of Mux's.
+    /// An encoder disconnects by itself. Returns false if Mux has no such encoder.
     pub(super) fn disconnect_from_mux(
         &mut self,
         world: &World,

@@ -161,7 +161,7 @@ async fn defaults_and_forms_are_as_documented() {
     assert_eq!(
         plain["playback_ids"],
         json!([]),
-        "none is asked for: nobody can watch it"
+        "without a policy buyers cannot watch it"
     );
     assert_eq!(
         (&plain["reconnect_window"], &plain["latency_mode"]),
