@@ -13,6 +13,8 @@ use crate::relay::RelayStatus;
 #[schema(as = Playback)]
 pub(super) struct PlaybackView {
     pub(super) channel_id: i64,
+    /// The streaming platform.
+    platform: String,
     pub(super) hls_url: String,
     dash_url: Option<String>,
     /// Whether a buyer can play the broadcast now.
@@ -46,6 +48,7 @@ impl Api {
         let broadcast = on_air.and_then(|relay| {
             Some(PlaybackView {
                 channel_id,
+                platform: relay.platform,
                 hls_url: relay.hls_playback_url?,
                 dash_url: relay.dash_playback_url,
                 is_live: relay.is_live,
@@ -65,6 +68,7 @@ impl Api {
             let view = recording_view(&recording);
             Some(PlaybackView {
                 channel_id,
+                platform: recording.platform.clone(),
                 hls_url: view.hls_url?,
                 dash_url: view.dash_url,
                 is_live: false,
@@ -82,6 +86,7 @@ impl Api {
         let kept = self.store.kept_ingests_of(channel_id).await?;
         Ok(kept.into_iter().next().map(|kept| PlaybackView {
             channel_id,
+            platform: kept.platform,
             hls_url: kept.hls_url,
             dash_url: kept.dash_url,
             is_live: false,

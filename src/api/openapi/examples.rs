@@ -22,7 +22,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         "Recording" => recording(),
         "Channel" => json!({"channel_id": 42, "relay": relay(), "last_recording": recording()}),
         "Playback" => json!({
-            "channel_id": 42, "hls_url": manifest(INPUT, "m3u8"), "dash_url": manifest(INPUT, "mpd"), "is_live": true,
+            "channel_id": 42, "platform": platform(), "hls_url": manifest(INPUT, "m3u8"), "dash_url": manifest(INPUT, "mpd"), "is_live": true,
             "source": "live", "relay_id": RELAY, "relay_status": "active", "video_uid": null, "thumbnail_url": null,
             "duration_seconds": null,
         }),
