@@ -345,6 +345,7 @@ fn settings(
             recordings_interval: loaded.mux.recordings_interval,
             ..usual.mux
         },
+        ivs: usual.ivs,
         agora: AgoraSettings {
             app_id: vendors.agora_app_id().to_owned(),
             app_certificate: vendors.agora_app_certificate().into(),

@@ -10,6 +10,7 @@ mod database_url;
 mod environment;
 mod fleet;
 mod ingest;
+mod ivs;
 mod keys;
 mod load;
 mod media_push;
@@ -35,6 +36,7 @@ pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
 pub use fleet::FleetSettings;
 pub use ingest::{DefaultIngestOwner, IngestSettings};
+pub use ivs::{IvsChannelType, IvsSettings};
 pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
 pub use mux::MuxSettings;
 pub use network::{Network, NotANetwork};
@@ -67,13 +69,14 @@ pub struct Settings {
     pub ingest: IngestSettings,
     pub cloudflare: CloudflareSettings,
     pub mux: MuxSettings,
+    pub ivs: IvsSettings,
     pub agora: AgoraSettings,
     pub pricing: PricingSettings,
     pub webhooks: WebhooksSettings,
     pub telemetry: TelemetrySettings,
 }
 
-const PLATFORMS: [&str; 2] = [cloudflare::NAME, mux::NAME];
+const PLATFORMS: [&str; 3] = [cloudflare::NAME, mux::NAME, ivs::NAME];
 
 impl Default for PlatformsSettings {
     fn default() -> Self {
@@ -86,7 +89,7 @@ impl Default for PlatformsSettings {
 /// The short names of the platforms' settings.
 fn platform_short_names() -> impl Iterator<Item = (&'static str, &'static str)> {
     let all = cloudflare::SHORT_NAMES.into_iter();
-    all.chain(mux::SHORT_NAMES)
+    all.chain(mux::SHORT_NAMES).chain(ivs::SHORT_NAMES)
 }
 
 impl Settings {
@@ -97,20 +100,24 @@ impl Settings {
         }
         self.cloudflare.check(report);
         self.mux.check(report);
+        self.ivs.check(report);
     }
 
     /// What `serve` needs for platforms: whether it is missing, its key, and where to get it. A platform without any credentials is
     /// off, unless it is the default.
     fn needed_for_platforms(&self) -> impl Iterator<Item = (bool, &'static str, &'static str)> {
         let default = self.platforms.default.as_str();
+        let [key_id, secret, region] = self.ivs.needed();
         [
-            (cloudflare::NAME, self.cloudflare.needed()),
-            (mux::NAME, self.mux.needed()),
+            (cloudflare::NAME, self.cloudflare.needed(), None),
+            (mux::NAME, self.mux.needed(), None),
+            // Many machines at AWS have the region's variable: alone it does not ask for IVS.
+            (ivs::NAME, [key_id, secret], Some(region)),
         ]
         .into_iter()
-        .filter(move |(name, needed)| {
-            *name == default || needed.iter().any(|(is_missing, ..)| !is_missing)
+        .filter(move |(name, credentials, _)| {
+            *name == default || credentials.iter().any(|(is_missing, ..)| !is_missing)
         })
-        .flat_map(|(_, needed)| needed)
+        .flat_map(|(_, credentials, other)| credentials.into_iter().chain(other))
     }
 }

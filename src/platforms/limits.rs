@@ -46,7 +46,7 @@ mod tests {
                 max_kbps,
                 max_pixels,
             };
-            let problems = exceeded(&video, "ivs", limits).into_iter();
+            let problems = exceeded(&video, "kiosk", limits).into_iter();
             problems.map(|one| one.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(problems(None, None), [""; 0]);
@@ -54,9 +54,9 @@ mod tests {
         assert_eq!(
             problems(Some(8_500), Some(1280 * 720)),
             [
-                "agora.media_push.video.bitrate_kbps: 8501 kbit/s with audio exceed what the platform of [ivs] takes, 8500 kbit/s: \
+                "agora.media_push.video.bitrate_kbps: 8501 kbit/s with audio exceed what the platform of [kiosk] takes, 8500 kbit/s: \
                  lower it, or take the platform out of the settings",
-                "agora.media_push.video.width: 1920x1080 pixels exceed what the platform of [ivs] takes, 921600 pixels: lower it, \
+                "agora.media_push.video.width: 1920x1080 pixels exceed what the platform of [kiosk] takes, 921600 pixels: lower it, \
                  or take the platform out of the settings",
             ]
         );

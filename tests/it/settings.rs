@@ -610,6 +610,41 @@ fn what_serve_lacks_is_named_with_its_variable_and_where_to_get_it() {
 }
 
 #[test]
+fn the_regions_variable_alone_does_not_ask_for_ivs() {
+    let lacks = |env: &[(&str, &str)]| {
+        let missing = from_env(env).missing_for_serve().into_iter();
+        let keys = missing.map(|missing| missing.key);
+        keys.filter(|key| key.starts_with("ivs."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lacks(&[("AWS_REGION", "eu-west-1")]), [""; 0]);
+    assert_eq!(
+        lacks(&[("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")]),
+        ["ivs.secret_access_key", "ivs.region"]
+    );
+    assert_eq!(
+        lacks(&[("RELAYKEEPER__PLATFORMS__DEFAULT", "ivs")]),
+        ["ivs.access_key_id", "ivs.secret_access_key", "ivs.region"]
+    );
+}
+
+#[test]
+fn settings_of_ivs_that_need_another_say_so() {
+    let refused = load(
+        "",
+        &[
+            ("IVS_VOD_BASE_URL", "https://vod.example"),
+            ("AWS_REGION", "EU"),
+        ],
+    );
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("ivs.vod_base_url (IVS_VOD_BASE_URL): needs ivs.recording_bucket"));
+    assert!(refused.contains("ivs.region (AWS_REGION): must be a region's name"));
+    let wrong = load("[ivs]\nchannel_type = \"HUGE\"", &[]).unwrap_err();
+    assert!(wrong.to_string().contains("one of"), "{wrong}");
+}
+
+#[test]
 fn media_push_needs_neither_a_page_nor_a_bucket() {
     let missing = from_env(&[("AGORA_BACKEND", "media_push")]).missing_for_serve();
     assert_eq!(missing.len(), 7, "{missing:?}");

@@ -261,7 +261,7 @@ fn where_there_are_no_recordings_none_is_searched_for_or_missed() {
 #[test]
 fn a_recording_has_a_location_and_no_url_where_another_service_plays_it() {
     let mut kept = recording("video", RecordingState::Ready, 40);
-    let location = "s3://bucket/ivs/v1/2026".into();
+    let location = "s3://bucket/shows/2026".into();
     kept.place = Some(RecordingPlace::Elsewhere { location });
     assert_eq!(
         (kept.hls_url(), kept.dash_url(), kept.thumbnail_url()),

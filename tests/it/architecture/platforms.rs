@@ -24,7 +24,7 @@ const COMMON: [&str; 6] = [
     "api/docs/",
 ];
 
-const PLATFORMS: [PlatformRooms; 2] = [
+const PLATFORMS: [PlatformRooms; 3] = [
     PlatformRooms {
         words: &[
             "cloudflare",
@@ -46,6 +46,11 @@ const PLATFORMS: [PlatformRooms; 2] = [
             ("platforms/mod.rs", "composes the platforms of the settings"),
             ("relay/outcome.rs", "the wire's names of two outcomes"),
         ],
+    },
+    PlatformRooms {
+        words: &["ivs", "amazonaws", "eventbridge"],
+        rooms: &["platforms/ivs/", "config/ivs.rs"],
+        others: &[("config/mod.rs", "the section of its settings")],
     },
     PlatformRooms {
         words: &["mux", "live_stream", "passthrough", "reconnect-window"],
