@@ -1,9 +1,11 @@
 //! The platform port: a streaming platform that receives an egress's RTMPS and serves HLS. Each platform is a room of its own;
 //! the rest of the program knows [`Platform`] alone.
 
+mod api;
 pub mod cloudflare;
 mod limits;
 pub mod mux;
+mod public_host;
 mod wire;
 
 use std::collections::BTreeMap;

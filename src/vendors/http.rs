@@ -10,6 +10,8 @@ use super::proxy::Proxy;
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
 
+pub(crate) const USER_AGENT: &str = concat!("relaykeeper/", env!("CARGO_PKG_VERSION"));
+
 const BODY_LIMIT: usize = 8 << 20;
 const HTML: &[u8] = b"text/html";
 

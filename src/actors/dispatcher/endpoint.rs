@@ -84,7 +84,7 @@ impl Endpoint {
         let url = Url::parse(&settings.endpoint).map_err(|_| EndpointError::Settings)?;
         let key = settings.signing_key().ok_or(EndpointError::Settings)?;
         let mut client = reqwest::Client::builder()
-            .user_agent(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))
+            .user_agent(crate::vendors::http::USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .no_proxy();

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::Cloudflare;
-use super::api::ApiCall;
 use super::wire::{count, lenient};
+use crate::platforms::api::ApiCall;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 

@@ -2,16 +2,16 @@
 //! needs no token and no API budget.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde::Deserialize;
 
-use super::api::is_id;
 use super::playback::{customer_host, manifest};
 use super::wire::lenient;
 use super::{CloudflareSetupError, VENDOR, base_url};
 use crate::config;
+use crate::platforms::public_host::PublicHost;
+use crate::platforms::wire::is_id;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
@@ -20,9 +20,6 @@ use crate::vendors::{Class, Done, VendorError};
 /// The host refuses other user agents with 403 `error code: 1010` (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
-
-/// The pause after a 429 that names no wait.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// The answer of `/lifecycle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +44,11 @@ pub enum Manifest {
 /// A client of the customer host. Clones share its budget and the learned host.
 #[derive(Debug, Clone)]
 pub struct CustomerHost {
-    client: reqwest::Client,
+    host: PublicHost,
     configured: Option<Arc<str>>,
     /// The configured host contains the account's id instead of the customer code.
     holds_account_id: bool,
     learned: Arc<RwLock<Option<Arc<str>>>>,
-    governor: Governor,
-    timeout: Duration,
-    lease: Lease,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,24 +77,20 @@ impl CustomerHost {
                 Some(Arc::from(text))
             }
         };
+        let rate = settings.customer_requests_per_second;
+        let governor = Governor::polls_per_second("cloudflare_customer_host", rate);
         Ok(Self {
-            client: http::client(USER_AGENT, vendors.idle_connections)?,
+            host: PublicHost::new(VENDOR, USER_AGENT, governor, vendors, lease)?,
             holds_account_id: configured.as_deref().is_some_and(|base| {
                 !settings.account_id.is_empty() && base.contains(&settings.account_id)
             }),
             configured,
             learned: Arc::default(),
-            governor: Governor::polls_per_second(
-                "cloudflare_customer_host",
-                settings.customer_requests_per_second,
-            ),
-            timeout: vendors.read_timeout,
-            lease: lease.clone(),
         })
     }
 
     pub(super) fn governor(&self) -> &Governor {
-        &self.governor
+        self.host.governor()
     }
 
     /// The configured host, else the learned one, without a trailing slash.
@@ -195,7 +185,7 @@ impl CustomerHost {
     /// The host's budget.
     #[must_use]
     pub fn budget(&self) -> BudgetSnapshot {
-        self.governor.snapshot()
+        self.governor().snapshot()
     }
 
     pub(super) fn remember(&self, base: &str) {
@@ -223,37 +213,11 @@ impl CustomerHost {
         if !is_id(uid) {
             return Err(fail(Class::Rejected, "the object's id is invalid"));
         }
-        if !self.lease.ready(permit.until).await {
-            return Err(http::without_lease(VENDOR, name));
-        }
-        let permit = self
-            .governor
-            .permit(permit)
-            .await
-            .map_err(|denied| http::without_permit(VENDOR, name, denied.retry_after))?;
         let url = match what.strip_prefix("manifest/") {
             Some(file) => manifest(&base, uid, file),
             None => format!("{base}/{uid}/{what}"),
         };
-        let (vendor, request) = (VENDOR, self.client.get(url));
-        let answer = http::send(vendor, name, request, self.timeout, &self.lease)
-            .await
-            .map_err(|error| VendorError {
-                done: Done::No,
-                ..error
-            })?;
-        permit.answered(None);
-        if answer.status == 429 {
-            let pause = http::retry_after(&answer.headers).unwrap_or(PAUSE);
-            self.governor.pause(pause);
-            http::count(vendor, name, Some(Class::RateLimited));
-            return Err(VendorError {
-                status: Some(429),
-                retry_after: Some(pause),
-                ..fail(Class::RateLimited, "too many requests")
-            });
-        }
-        Ok(answer)
+        self.host.get(permit, name, url).await
     }
 }
 

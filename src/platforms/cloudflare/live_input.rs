@@ -5,10 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::is_id;
 use super::playback::{PlaybackUrls, WirePlayback, WireUrl, customer_host};
 use super::status::FeedStatus;
 use super::wire::{count, lenient, time};
+use crate::platforms::wire::is_id;
 
 /// Otherwise a live input is neither recorded nor playable over HLS (`cloudflare-stream.md §2.2`).
 const MODE: &str = "automatic";

@@ -3,10 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::ApiCall;
+use super::api::IDEMPOTENCY_KEY;
 use super::live_input::{LiveInput, LiveInputSummary, NewLiveInput, WireLiveInput};
 use super::wire::{Items, readable};
 use super::{Cloudflare, VENDOR};
+use crate::platforms::api::ApiCall;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, VendorError};
@@ -46,7 +47,7 @@ impl Cloudflare {
     ) -> Result<CreatedLiveInput, VendorError> {
         const NAME: &str = "live_inputs.create";
         let call = ApiCall::new(NAME, Method::POST, self.live_inputs())
-            .idempotency_key(&new.tag)
+            .header(IDEMPOTENCY_KEY, &new.tag)
             .body(new.create_body());
         let mut live_input = self.live_input(permit, call, None).await?;
         let mut echo_differs = new.differences(&live_input);

@@ -29,7 +29,7 @@ use crate::config;
 use crate::vendors::governor::{BudgetSnapshot, Governor};
 use crate::vendors::lease::Lease;
 use crate::vendors::{LastError, Vendor};
-use api::ApiClient;
+use api::CloudflareApi;
 
 pub use account::{StorageUsage, TokenState};
 pub use capabilities::capabilities;
@@ -74,7 +74,7 @@ pub enum CloudflareSetupError {
 /// A client of one account. Clones share its budgets and learned customer host.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
-    api: ApiClient,
+    api: CloudflareApi,
     customer: CustomerHost,
 }
 
@@ -86,7 +86,7 @@ impl Cloudflare {
         lease: &Lease,
     ) -> Result<Self, CloudflareSetupError> {
         Ok(Self {
-            api: ApiClient::new(settings, vendors, lease)?,
+            api: CloudflareApi::of_settings(settings, vendors, lease)?,
             customer: CustomerHost::new(settings, vendors, lease)?,
         })
     }
@@ -104,7 +104,7 @@ impl Cloudflare {
     /// The API's budget.
     #[must_use]
     pub fn budget(&self) -> BudgetSnapshot {
-        self.api.budget()
+        self.api.governor().snapshot()
     }
 
     /// When a call last proved reachability and credentials.

@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::api::is_id;
 use super::wire::lenient;
+use crate::platforms::wire::is_id;
 
 /// The playback URLs of a video, or of a live input, which has them before any broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

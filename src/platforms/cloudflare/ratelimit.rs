@@ -4,19 +4,12 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use crate::platforms::api::RateLimits;
 use crate::vendors::governor::QuotaReport;
 use crate::vendors::http::requested_wait;
 
 /// The window of the API's budget.
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct RateLimitHeaders {
-    /// What is left of the quota for [`WINDOW`].
-    pub(super) report: Option<QuotaReport>,
-    /// How long some quota is exhausted.
-    pub(super) exhausted_for: Option<Duration>,
-}
 
 #[derive(Debug)]
 struct Item {
@@ -37,9 +30,9 @@ impl Item {
 }
 
 /// Ignores an item for another window unless it is exhausted.
-pub(super) fn read(headers: &HeaderMap) -> RateLimitHeaders {
+pub(super) fn read(headers: &HeaderMap) -> RateLimits {
     let policies = items(headers, "ratelimit-policy");
-    let mut limits = RateLimitHeaders::default();
+    let mut limits = RateLimits::default();
     for item in items(headers, "ratelimit") {
         let Some(remaining) = item.number("r") else {
             continue;
@@ -159,12 +152,8 @@ mod tests {
             "\"default\";r=many",
             ";;,,=",
         ] {
-            assert_eq!(
-                read(&headers(odd, None)),
-                RateLimitHeaders::default(),
-                "{odd}"
-            );
+            assert_eq!(read(&headers(odd, None)), RateLimits::default(), "{odd}");
         }
-        assert_eq!(read(&HeaderMap::new()), RateLimitHeaders::default());
+        assert_eq!(read(&HeaderMap::new()), RateLimits::default());
     }
 }

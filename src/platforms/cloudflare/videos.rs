@@ -4,11 +4,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::api::ApiCall;
 use super::recordings::SKEW;
 use super::video::{Video, VideoState, WireVideo};
 use super::wire::{Items, readable};
 use super::{Cloudflare, VENDOR};
+use crate::platforms::api::ApiCall;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, VendorError};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Cloudflare;
-use super::api::ApiCall;
 use super::wire::{lenient, readable};
+use crate::platforms::api::ApiCall;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 

@@ -8,9 +8,10 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::VENDOR;
-use super::api::{MuxApi, MuxCall};
+use super::api::MuxApi;
 use super::playback::MuxPlaybackUrls;
 use super::wire::Asset;
+use crate::platforms::api::ApiCall;
 use crate::platforms::wire::{is_id, readable};
 use crate::relay::{Recording, RecordingPlace, RecordingState};
 use crate::vendors::governor::PermitRequest;
@@ -41,7 +42,7 @@ impl MuxApi {
         let mut known = HashSet::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
-            let mut call = MuxCall::new(LIST, Method::GET, &ASSETS)
+            let mut call = ApiCall::new(LIST, Method::GET, ASSETS)
                 .query("live_stream_id", live_stream)
                 .query("limit", "100");
             if let Some(cursor) = cursor.take() {
@@ -79,7 +80,7 @@ impl MuxApi {
         id: &str,
     ) -> Result<(), VendorError> {
         let path = [ASSETS.as_slice(), &[id]].concat();
-        let call = MuxCall::new("assets.delete", Method::DELETE, &path);
+        let call = ApiCall::new("assets.delete", Method::DELETE, path);
         self.unless_gone(permit, call).await
     }
 }

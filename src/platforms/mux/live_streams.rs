@@ -6,10 +6,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::VENDOR;
-use super::api::{MuxApi, MuxCall};
+use super::api::MuxApi;
 use super::capabilities::LONGEST_WINDOW;
 use super::wire::{LiveStream, Status};
 use crate::platforms::NewIngest;
+use crate::platforms::api::ApiCall;
 use crate::platforms::wire::readable;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
@@ -82,7 +83,7 @@ impl MuxApi {
         permit: PermitRequest,
         new: &NewIngest,
     ) -> Result<(LiveStream, Vec<String>), VendorError> {
-        let call = MuxCall::new(CREATE, Method::POST, &STREAMS).body(body(new));
+        let call = ApiCall::new(CREATE, Method::POST, STREAMS).body(body(new));
         let created: LiveStream = self
             .data(permit, call, |stream: &LiveStream| stream.flaw(None))
             .await?;
@@ -112,7 +113,7 @@ impl MuxApi {
             return Ok(());
         }
         let path = with(&[&stream.id]);
-        let call = MuxCall::new("live_streams.update", Method::PATCH, &path);
+        let call = ApiCall::new("live_streams.update", Method::PATCH, path);
         self.send(permit, call.body(json!({ "reconnect_window": wanted })))
             .await
     }
@@ -122,7 +123,7 @@ impl MuxApi {
         permit: PermitRequest,
         id: &str,
     ) -> Result<LiveStream, VendorError> {
-        let call = MuxCall::new("live_streams.get", Method::GET, &with(&[id]));
+        let call = ApiCall::new("live_streams.get", Method::GET, with(&[id]));
         self.data(permit, call, |stream: &LiveStream| stream.flaw(Some(id)))
             .await
     }
@@ -133,7 +134,7 @@ impl MuxApi {
         let mut known = HashSet::new();
         let mut has_unreadable = false;
         for page in 1..=MOST_PAGES {
-            let call = MuxCall::new("live_streams.list", Method::GET, &STREAMS)
+            let call = ApiCall::new("live_streams.list", Method::GET, STREAMS)
                 .query("limit", PAGE.to_string())
                 .query("page", page.to_string());
             let items: Vec<Value> = self.data(permit, call, |_| None).await?;
@@ -160,7 +161,7 @@ impl MuxApi {
 
     /// The cheapest call that proves that the token reads live streams.
     pub(super) async fn read_one(&self, permit: PermitRequest) -> Result<(), VendorError> {
-        let call = MuxCall::new("live_streams.list", Method::GET, &STREAMS).query("limit", "1");
+        let call = ApiCall::new("live_streams.list", Method::GET, STREAMS).query("limit", "1");
         self.data(permit, call, |_: &Vec<Value>| None)
             .await
             .map(|_| ())
@@ -173,7 +174,7 @@ impl MuxApi {
         id: &str,
     ) -> Result<LiveStream, VendorError> {
         let path = with(&[id, "reset-stream-key"]);
-        let call = MuxCall::new("live_streams.reset_stream_key", Method::POST, &path);
+        let call = ApiCall::new("live_streams.reset_stream_key", Method::POST, path);
         self.data(permit, call, |stream: &LiveStream| stream.flaw(Some(id)))
             .await
     }
@@ -204,7 +205,7 @@ impl MuxApi {
         is_reached: fn(Status) -> bool,
     ) -> Result<(), VendorError> {
         let path = with(&[id, action]);
-        let call = MuxCall::new(name, Method::PUT, &path);
+        let call = ApiCall::new(name, Method::PUT, path);
         match self.send(permit, call).await {
             Err(error) if error.class == Class::Rejected => match self.get(permit, id).await {
                 Ok(stream) if is_reached(stream.status()) => Ok(()),
@@ -216,14 +217,14 @@ impl MuxApi {
 
     /// Deletes a live stream, also during its broadcast; its assets stay (`mux.md §2.8`). Succeeds if it is already gone.
     pub(super) async fn delete(&self, permit: PermitRequest, id: &str) -> Result<(), VendorError> {
-        let call = MuxCall::new("live_streams.delete", Method::DELETE, &with(&[id]));
+        let call = ApiCall::new("live_streams.delete", Method::DELETE, with(&[id]));
         self.unless_gone(permit, call).await
     }
 
     pub(super) async fn unless_gone(
         &self,
         permit: PermitRequest,
-        call: MuxCall<'_>,
+        call: ApiCall<'_>,
     ) -> Result<(), VendorError> {
         match self.send(permit, call).await {
             Err(error) if error.class != Class::NotFound => Err(error),

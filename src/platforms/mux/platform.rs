@@ -55,7 +55,7 @@ impl MuxPlatform {
     pub fn new(settings: &Settings, lease: &Lease) -> anyhow::Result<Self> {
         let (mux, vendors) = (&settings.mux, &settings.vendors);
         Ok(Self {
-            api: MuxApi::new(mux, vendors, lease)?,
+            api: MuxApi::of_settings(mux, vendors, lease)?,
             host: PlaybackHost::new(mux, vendors, lease)?,
             ingest_url: mux.ingest_url.trim_end_matches('/').to_owned(),
             webhooks: MuxWebhookSecrets::new(&mux.webhook_secrets),

@@ -1,22 +1,20 @@
 //! The public playback host (`mux.md §3`). It needs no token and no API budget.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use url::Url;
 
 use super::VENDOR;
 use crate::config::{MuxSettings, VendorsSettings};
 use crate::platforms::PlaybackLinks;
+use crate::platforms::public_host::PublicHost;
 use crate::platforms::wire::is_id;
 use crate::vendors::governor::{Governor, PermitRequest};
-use crate::vendors::http::{self, failure};
+use crate::vendors::http::{self, USER_AGENT, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, VendorError};
 
 /// Polls of the host a second. Mux names no limit.
 const RATE: u32 = 100;
-const PAUSE: Duration = Duration::from_secs(5);
 const OWN_HOST: &str = "https://stream.mux.com";
 const PICTURES: &str = "https://image.mux.com";
 
@@ -77,11 +75,8 @@ impl MuxPlaybackUrls {
 
 #[derive(Debug)]
 pub(super) struct PlaybackHost {
-    client: reqwest::Client,
+    host: PublicHost,
     urls: MuxPlaybackUrls,
-    governor: Governor,
-    timeout: Duration,
-    lease: Lease,
 }
 
 impl PlaybackHost {
@@ -91,15 +86,10 @@ impl PlaybackHost {
         lease: &Lease,
     ) -> anyhow::Result<Self> {
         Url::parse(&settings.playback_base_url).context("mux.playback_base_url is not a URL")?;
+        let governor = Governor::polls_per_second("mux_playback_host", RATE);
         Ok(Self {
-            client: http::client(
-                concat!("relaykeeper/", env!("CARGO_PKG_VERSION")),
-                vendors.idle_connections,
-            )?,
+            host: PublicHost::new(VENDOR, USER_AGENT, governor, vendors, lease)?,
             urls: MuxPlaybackUrls::new(&settings.playback_base_url),
-            governor: Governor::polls_per_second("mux_playback_host", RATE),
-            timeout: vendors.read_timeout,
-            lease: lease.clone(),
         })
     }
 
@@ -108,7 +98,7 @@ impl PlaybackHost {
     }
 
     pub(super) fn governor(&self) -> &Governor {
-        &self.governor
+        self.host.governor()
     }
 
     /// Whether a playback id is playable (`mux.md §3.2`).
@@ -118,36 +108,18 @@ impl PlaybackHost {
         playback_id: &str,
     ) -> Result<MuxManifest, VendorError> {
         const NAME: &str = "playback.manifest";
-        if !self.lease.ready(permit.until).await {
-            return Err(http::without_lease(VENDOR, NAME));
-        }
-        let permit = self
-            .governor
-            .permit(permit)
-            .await
-            .map_err(|denied| http::without_permit(VENDOR, NAME, denied.retry_after))?;
-        let request = self.client.get(self.urls.hls(playback_id));
-        let answer = http::send(VENDOR, NAME, request, self.timeout, &self.lease)
-            .await
-            .map_err(|error| VendorError {
-                done: Done::No,
-                ..error
-            })?;
-        permit.answered(None);
-        let refused = |class, wait| VendorError {
-            status: Some(answer.status),
-            retry_after: wait,
-            ..failure(VENDOR, NAME, class, Done::No, "refused".to_owned())
-        };
+        let url = self.urls.hls(playback_id);
+        let answer = self.host.get(permit, NAME, url).await?;
         let manifest = match answer.status {
             200 if answer.body.starts_with(b"#EXTM3U") => Ok(MuxManifest::Playable),
             412 => Ok(MuxManifest::Idle),
-            429 => {
-                let pause = http::retry_after(&answer.headers).unwrap_or(PAUSE);
-                self.governor.pause(pause);
-                Err(refused(Class::RateLimited, Some(pause)))
+            500.. => {
+                let message = "the host failed".to_owned();
+                Err(VendorError {
+                    status: Some(answer.status),
+                    ..failure(VENDOR, NAME, Class::Unavailable, Done::No, message)
+                })
             }
-            500.. => Err(refused(Class::Unavailable, None)),
             _ => Ok(MuxManifest::Other),
         };
         let class = manifest.as_ref().err().map(|error| error.class);

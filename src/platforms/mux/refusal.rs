@@ -4,56 +4,32 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::VENDOR;
-use crate::vendors::http::{RawResponse, by_status, failure, retry_after};
-use crate::vendors::redact::redact;
+use crate::platforms::api::AnsweredCall;
+use crate::vendors::http::{RawResponse, by_status};
 use crate::vendors::{Class, Done, VendorError};
 
 /// In characters, of what is not Mux's own refusal.
 const EXCERPT: usize = 80;
 
-/// The call that an answer belongs to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RefusalContext<'a> {
-    pub(super) call: &'static str,
-    pub(super) writes: bool,
-    pub(super) secret: &'a str,
-}
-
-impl RefusalContext<'_> {
-    pub(super) fn refused(self, answer: &RawResponse) -> VendorError {
-        let own = own_words(&answer.body);
-        let words = own.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let (class, done) = match answer.status {
-            // A proxy answered: whether it forwarded the call is unknown.
-            401 | 403 if answer.is_page() => (Class::Unavailable, Done::Unknown),
-            ..500 if answer.is_page() && !matches!(answer.status, 408 | 429) => {
-                (Class::Unexpected, Done::Unknown)
-            }
-            402 => (Class::Quota, Done::No),
-            400 | 403 | 422 if is_limit(&words) => (Class::Quota, Done::No),
-            // Another call holds the object: it may be repeated.
-            409 => (Class::Unavailable, Done::Unknown),
-            status => by_status(status),
-        };
-        let text = own.unwrap_or_else(|| excerpt(answer));
-        self.error(answer, class, done, &text)
-    }
-
-    pub(super) fn unexpected(self, answer: &RawResponse, what: &str) -> VendorError {
-        self.error(answer, Class::Unexpected, Done::Unknown, what)
-    }
-
-    fn error(self, answer: &RawResponse, class: Class, done: Done, text: &str) -> VendorError {
-        // A failed read changed nothing.
-        let done = if self.writes { done } else { Done::No };
-        let message = redact(text, &[self.secret]);
-        VendorError {
-            status: Some(answer.status),
-            retry_after: retry_after(&answer.headers).or_else(|| millis(answer)),
-            ..failure(VENDOR, self.call, class, done, message)
+pub(super) fn refused(call: AnsweredCall<'_>, answer: &RawResponse) -> VendorError {
+    let own = own_words(&answer.body);
+    let words = own.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let (class, done) = match answer.status {
+        // A proxy answered: whether it forwarded the call is unknown.
+        401 | 403 if answer.is_page() => (Class::Unavailable, Done::Unknown),
+        ..500 if answer.is_page() && !matches!(answer.status, 408 | 429) => {
+            (Class::Unexpected, Done::Unknown)
         }
-    }
+        402 => (Class::Quota, Done::No),
+        400 | 403 | 422 if is_limit(&words) => (Class::Quota, Done::No),
+        // Another call holds the object: it may be repeated.
+        409 => (Class::Unavailable, Done::Unknown),
+        status => by_status(status),
+    };
+    let text = own.unwrap_or_else(|| excerpt(answer));
+    let mut error = call.error(answer, class, done, &text);
+    error.retry_after = error.retry_after.or_else(|| millis(answer));
+    error
 }
 
 /// Whether Mux itself wrote the refusal.
@@ -122,16 +98,18 @@ mod tests {
         if body.starts_with('<') {
             headers.insert(CONTENT_TYPE, "text/html".parse().unwrap());
         }
-        let context = RefusalContext {
+        let context = AnsweredCall {
+            vendor: super::super::VENDOR,
             call: "live_streams.create",
             writes: true,
             secret: "secret",
         };
-        context.refused(&RawResponse {
+        let answer = RawResponse {
             status,
             headers,
             body: body.as_bytes().to_vec(),
-        })
+        };
+        super::refused(context, &answer)
     }
 
     fn own(message: &str) -> String {

@@ -113,10 +113,7 @@ impl Transport {
         let bases = std::iter::once(&settings.api_base_url).chain(&settings.fallback_base_urls);
         let domains = Domains::new(bases.map(String::as_str))?;
         Ok(Self {
-            client: http::client(
-                concat!("relaykeeper/", env!("CARGO_PKG_VERSION")),
-                vendors.idle_connections,
-            )?,
+            client: http::client(http::USER_AGENT, vendors.idle_connections)?,
             authorization,
             secrets: vec![
                 // An echo may encode the padding.
