@@ -1,7 +1,8 @@
-//! The platforms that relays run on: the most convenient one, and what others lack.
+//! The platforms that relays run on: the most convenient one, what others lack, and the real ones.
 
 use std::time::Duration;
 
+use relaykeeper::mux;
 use relaykeeper::relay::{
     Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
 };
@@ -83,6 +84,17 @@ impl Platform {
             quirks: Quirks {
                 tells_publishing: true,
                 ready_early: false,
+            },
+        }
+    }
+
+    /// Its live stream stays active during the reconnect window, and its asset is ready during the broadcast.
+    pub fn mux() -> Self {
+        Self {
+            capabilities: mux::capabilities(),
+            quirks: Quirks {
+                tells_publishing: false,
+                ready_early: true,
             },
         }
     }

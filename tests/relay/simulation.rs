@@ -32,6 +32,7 @@ fn env(name: &str) -> Option<u64> {
 enum Platforms {
     Best,
     Worst,
+    Mux,
     Without(Lack),
     /// Each relay has another.
     Drawn,
@@ -42,6 +43,7 @@ impl Platforms {
         match self {
             Self::Best => Platform::best(),
             Self::Worst => Platform::without(&WORST),
+            Self::Mux => Platform::mux(),
             Self::Without(lack) => Platform::without(&[lack]),
             Self::Drawn => {
                 let mut dice = Dice::new(!seed);
@@ -53,7 +55,9 @@ impl Platforms {
 
     fn fixed() -> impl Iterator<Item = Self> {
         let one_lack = Lack::iter().map(Self::Without);
-        [Self::Best, Self::Worst].into_iter().chain(one_lack)
+        [Self::Best, Self::Worst, Self::Mux]
+            .into_iter()
+            .chain(one_lack)
     }
 }
 
@@ -113,6 +117,7 @@ fn failure_text(platforms: Platforms, broken: &Broken) -> String {
         match platforms {
             Platforms::Best | Platforms::Without(_) => "nothing_leaks_and",
             Platforms::Worst => "nothing_leaks_on_the_worst",
+            Platforms::Mux => "nothing_leaks_on_mux",
             Platforms::Drawn => "nothing_leaks_on_any",
         }
     )
@@ -197,6 +202,11 @@ fn nothing_leaks_on_the_worst_platform() {
         assert!(reports.iter().any(|r| r.waited), "a removal that waits");
         assert!(reports.iter().any(|r| r.not_final), "an early recording");
     }
+}
+
+#[test]
+fn nothing_leaks_on_mux() {
+    nothing_leaks(Platforms::Mux, 10_000);
 }
 
 #[test]
