@@ -39,6 +39,7 @@ pub enum CrashOperation {
     FindIngest,
     PrepareEgress,
     StartEgress,
+    /// Also the cleanup's, of an ingest that it holds.
     RenewIngestKey,
     EndBroadcast,
     PollFeed,

@@ -9,7 +9,9 @@ mod life;
 mod matrix;
 
 use life::{Host, at_once, forever, once, refused_for_a_while, refused_for_good};
-use matrix::{Use, Wrong, cases, representative, usage};
+use matrix::{
+    Life, Use, Wrong, cases, everything, kept_cases, representative, representative_of_kept, usage,
+};
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::VendorCall;
 use rstest::rstest;
@@ -43,6 +45,43 @@ fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
 fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
     // Most cases wait half a minute.
     at_once(32, representative(), forever);
+}
+
+#[test]
+fn a_call_on_a_kept_ingest_that_goes_wrong_once_keeps_no_channel_off_air() {
+    at_once(12, representative_of_kept(), once);
+}
+
+#[test]
+fn a_call_on_a_kept_ingest_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
+    let mut cases = representative_of_kept();
+    // A stop that cannot renew the key waits half a minute.
+    cases.retain(|case| everything() || case.life != Life::AgainWithStaleKey);
+    at_once(32, cases, forever);
+}
+
+/// Most calls are as with an ingest of the relay: left out unless all is tried.
+#[rstest]
+#[case(Wrong::InternalError)]
+#[case(Wrong::Unavailable)]
+#[case(Wrong::TooMany)]
+#[case(Wrong::CutBefore)]
+#[case(Wrong::CutAfter)]
+#[case(Wrong::Hang)]
+#[case(Wrong::NotJson)]
+#[case(Wrong::Page)]
+#[case(Wrong::Blocked)]
+#[case(Wrong::Refused)]
+fn a_channel_that_keeps_its_ingest_bears_every_call_that_goes_wrong(
+    #[case] wrong: Wrong,
+    #[values(false, true)] for_good: bool,
+) {
+    if everything() {
+        match for_good {
+            false => at_once(12, kept_cases(wrong), once),
+            true => at_once(32, kept_cases(wrong), forever),
+        }
+    }
 }
 
 #[rstest]

@@ -2,6 +2,7 @@
 #![cfg(feature = "sandbox")]
 
 mod check;
+mod kept_ingests;
 mod nodes;
 mod notices;
 mod stops;

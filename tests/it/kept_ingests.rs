@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::database::TestDatabase;
 use crate::support::service::{
-    Answer, PATIENCE, Service, Stage, alive, calls, options, settings, show, until,
+    Answer, PATIENCE, Service, Stage, alive, calls, options, publish_url, settings, show, until,
     until_nothing_is_left, violations,
 };
 
@@ -229,17 +229,6 @@ async fn an_egress_that_is_not_proved_gone_cannot_publish_into_the_next_show() {
 async fn first_again(service: &Service, relay: &Value) -> Value {
     let id = relay["id"].as_str().unwrap();
     service.get(&format!("/v1/relays/{id}")).await
-}
-
-/// The publish URL, as another client of Cloudflare reads it.
-async fn publish_url(vendors: &SimulatedVendors, ingest: &str) -> String {
-    let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
-    let url = format!("{base}/accounts/{account}/stream/live_inputs/{ingest}");
-    let read = reqwest::Client::new().get(url);
-    let read = Answer::to(read.bearer_auth(vendors.cloudflare_api_token())).await;
-    let rtmps = &read.body["result"]["rtmps"];
-    let part = |name: &str| rtmps[name].as_str().unwrap().to_owned();
-    part("url") + &part("streamKey")
 }
 
 #[tokio::test]

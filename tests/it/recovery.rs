@@ -11,9 +11,9 @@ mod life;
 mod matrix;
 
 use life::Scene;
-use matrix::{every_point, killed_at_each, only};
+use matrix::{every_point, is_full, killed_at_each, only, these_of};
 use relaykeeper::actors::crash::CrashOperation;
-use relaykeeper::config::AgoraBackend::{CloudRecording, MediaPush};
+use relaykeeper::config::AgoraBackend::{self, CloudRecording, MediaPush};
 use rstest::rstest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,20 +62,92 @@ async fn a_relay_on_mux_survives_a_kill_around_the_calls_on_its_ingest(#[case] s
     killed_at_each(scene, points, 1).await;
 }
 
-/// Two shows in a row. Most points are as in the life of a relay with an ingest of its own.
+/// What a kill is around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Ingest,
+    Egress,
+    Store,
+    Save,
+    Poll,
+}
+
+impl Part {
+    fn of(operation: CrashOperation) -> Self {
+        match operation {
+            CrashOperation::ClaimIngest
+            | CrashOperation::CreateIngest
+            | CrashOperation::RenewIngestKey
+            | CrashOperation::EndBroadcast
+            | CrashOperation::CloseIngest
+            | CrashOperation::RemoveIngest => Self::Ingest,
+            CrashOperation::PrepareEgress
+            | CrashOperation::StartEgress
+            | CrashOperation::UpdateEgress
+            | CrashOperation::StopEgress => Self::Egress,
+            CrashOperation::StoreRelay | CrashOperation::RunCleanup => Self::Store,
+            CrashOperation::Save => Self::Save,
+            CrashOperation::FindIngest
+            | CrashOperation::PollFeed
+            | CrashOperation::PollEgress
+            | CrashOperation::PollHosts
+            | CrashOperation::PollRecordings => Self::Poll,
+        }
+    }
+}
+
+async fn killed_with_a_kept_ingest(scene: Scene, part: Part) {
+    if !is_full() {
+        return;
+    }
+    let points = every_point(scene).await;
+    let points = these_of(points, |operation| Part::of(operation) == part);
+    killed_at_each(scene, points, 1).await;
+}
+
+/// Where a kept ingest differs: made, claimed, its broadcast ended, its key renewed at a stop and by the cleanup. The next tests
+/// kill at all points.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_keeps_its_ingest_survives_a_kill_around_the_calls_on_it() {
-    let scene = Scene::sqlite(MediaPush).keeps_ingest();
-    let of_ingest = |operation| {
-        matches!(
-            operation,
-            CrashOperation::ClaimIngest
-                | CrashOperation::CreateIngest
-                | CrashOperation::EndBroadcast
-        )
-    };
-    let points = only(every_point(scene).await, of_ingest);
-    killed_at_each(scene, points, 1).await;
+    let points = [
+        "after_create_ingest:1",
+        "before_renew_ingest_key:1",
+        "after_renew_ingest_key:1",
+        "after_claim_ingest:2",
+        "before_end_broadcast:1",
+        "after_end_broadcast:1",
+        "before_renew_ingest_key:3",
+        "after_renew_ingest_key:3",
+    ];
+    let points = points.map(str::to_owned).to_vec();
+    killed_at_each(Scene::sqlite(MediaPush).keeps_ingest(), points, 1).await;
+}
+
+/// Only for the full matrix.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_keeps_its_ingest_survives_a_kill_at_any_point(
+    #[values(
+        Scene::sqlite(CloudRecording),
+        Scene::sqlite(MediaPush),
+        Scene::sqlite(CloudRecording).with_webhooks(),
+        Scene::sqlite(CloudRecording).on_mux(),
+        Scene::sqlite(MediaPush).on_mux(),
+    )]
+    scene: Scene,
+    #[values(Part::Ingest, Part::Egress, Part::Store, Part::Save, Part::Poll)] part: Part,
+) {
+    killed_with_a_kept_ingest(scene.keeps_ingest(), part).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn on_postgresql_a_channel_that_keeps_its_ingest_survives_a_kill_at_any_point(
+    #[values(CloudRecording, MediaPush)] backend: AgoraBackend,
+    #[values(Part::Ingest, Part::Egress, Part::Store, Part::Save, Part::Poll)] part: Part,
+) {
+    killed_with_a_kept_ingest(Scene::postgres(backend).keeps_ingest(), part).await;
 }
 
 /// The database matters only for points around saves.

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actors::calls::{failure, permit_request};
 use crate::actors::context::NodeContext;
+#[cfg(feature = "sandbox")]
+use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::kept_ingests::{own_recordings, used_since};
 use crate::actors::records;
 use crate::egresses::{EgressFound, EgressStopped};
@@ -183,7 +185,14 @@ async fn renew_kept_key(
         KeptIngestClaim::Held | KeptIngestClaim::NothingKept => return Ok(CleanupResult::Done),
     };
     let renewed = match row.key_stale {
-        true => platform.renew_key(permit, &row.ingest_id).await.map(Some),
+        true => {
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::Before(CrashOperation::RenewIngestKey));
+            let renewed = platform.renew_key(permit, &row.ingest_id).await;
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::After(CrashOperation::RenewIngestKey));
+            renewed.map(Some)
+        }
         false => Ok(None),
     };
     let (cleaned_up, result) = match renewed {

@@ -3,9 +3,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, WebhookUrls, WorldSnapshot};
-use reqwest::StatusCode;
+use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, Settings};
+use relaykeeper::sandbox::{
+    FaultKind, Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls, WorldSnapshot,
+};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::gate::Gate;
@@ -57,8 +59,36 @@ struct World {
 }
 
 impl World {
-    async fn new(backend: AgoraBackend) -> Self {
-        Self::with(backend, |_, _| {}).await
+    async fn of(case: Case) -> Self {
+        Self::with(case.backend, |_, settings| {
+            if case.keeps {
+                settings.ingest.owner = DefaultIngestOwner::Channel;
+                settings.relay.feed_timeout = Duration::from_secs(4);
+            }
+        })
+        .await
+    }
+
+    /// The shows before the one of the case.
+    async fn earlier(&mut self, life: Life) {
+        for _ in 1..life.shows() {
+            let (status, relay) = self.start(life).await;
+            assert!(status.is_success(), "{status} {relay:#}");
+            self.when("live", |relay| relay["phase"] == "live").await;
+            self.stop().await;
+            self.when("down", |relay| {
+                relay["phase"] == "finalizing" || relay["phase"] == "ended"
+            })
+            .await;
+        }
+        if life == Life::AgainAfterRestart {
+            self.restart().await;
+        }
+        if life == Life::AgainWithStaleKey {
+            let raw = self.database.raw().await;
+            raw.execute("UPDATE kept_ingests SET key_stale = TRUE")
+                .await;
+        }
     }
 
     async fn with(
@@ -141,7 +171,18 @@ impl World {
     /// Returns the relay, which is live or ending.
     async fn happens(&mut self, life: Life) -> Value {
         match life {
-            Life::Plain | Life::Unrecorded => self.relay().await,
+            Life::Plain
+            | Life::Unrecorded
+            | Life::Again
+            | Life::AgainAfterRestart
+            | Life::AgainWithStaleKey => self.relay().await,
+            Life::StopsLate => {
+                for call in [VendorCall::Stop, VendorCall::ConverterDelete] {
+                    let refused = FaultKind::Status(503, None);
+                    self.vendors.fault(VendorFault::once(call, refused));
+                }
+                self.relay().await
+            }
             Life::Replaced => {
                 let state = self.vendors.state();
                 let egress = state.egresses.iter().find(|egress| egress.is_alive());
@@ -198,6 +239,24 @@ impl World {
 
     async fn ended(&self) -> Value {
         self.when("ended", |relay| relay["phase"] == "ended").await
+    }
+
+    /// The channel gives up its ingest, if it keeps one.
+    async fn give_up(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = self
+                .service
+                .request(Method::DELETE, "/v1/channels/42/ingest");
+            let status = request.send().await.unwrap().status().as_u16();
+            match status {
+                202 | 404 => return,
+                // The last show's recordings are awaited, or its key is being renewed.
+                409 => assert!(Instant::now() < deadline, "never given up"),
+                _ => panic!("{status}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until nothing is left at the vendors and only cleanup jobs that wait for their time are open.
@@ -259,12 +318,21 @@ impl World {
         let recorded = relay["recordings"]
             .as_array()
             .is_some_and(|videos| !videos.is_empty());
+        let earlier = case.life.shows() - 1;
         let expected = !relay["live_at"].is_null() || recorded;
-        assert_eq!(costs, i64::from(expected), "rows of cost: {relay:#}");
+        assert_eq!(
+            costs,
+            earlier + i64::from(expected),
+            "rows of cost: {relay:#}"
+        );
         let ended = raw
             .number("SELECT count(*) FROM outbox WHERE type = 'relay.ended'")
             .await;
-        assert_eq!(ended, 1, "the marketplace is told of the end once");
+        assert_eq!(
+            ended,
+            earlier + 1,
+            "the marketplace is told of the end once"
+        );
     }
 }
 
@@ -288,10 +356,11 @@ fn needs_notices(case: Case) -> bool {
 
 /// The call fails the first time.
 pub async fn once(case: Case) {
-    let mut world = World::new(case.backend).await;
+    let mut world = World::of(case).await;
     if needs_notices(case) {
         world.notify();
     }
+    world.earlier(case.life).await;
     world.vendors.fault(case.once());
     let (status, relay) = world.start(case.life).await;
     assert!(status.is_success(), "{status} {relay:#}");
@@ -316,6 +385,9 @@ pub async fn once(case: Case) {
     world.stop().await;
     let relay = world.ended().await;
     assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
+    if case.keeps {
+        world.give_up().await;
+    }
     world.nothing_is_left().await;
     world.check(case, &relay).await;
 }
@@ -358,14 +430,21 @@ fn fate(case: Case) -> Fate {
         VendorCall::Start,
         VendorCall::ConverterCreate,
     ];
-    if brings_up.contains(&case.call) && !needs_notices(case) {
+    let brings_up_again = [
+        VendorCall::LiveInputUpdate,
+        VendorCall::LiveInputGet,
+        VendorCall::LiveInputRotateKeys,
+    ];
+    let is_needed = brings_up.contains(&case.call) && !needs_notices(case)
+        || case.life.shows() > 1 && brings_up_again.contains(&case.call);
+    if is_needed {
         Fate::NeverUp(case.wrong.outcome(case.call).0)
     } else if case.call == VendorCall::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
         // The API is polled instead.
         Fate::Lives
     } else if [VendorCall::Lifecycle, VendorCall::Manifest].contains(&case.call) {
         Fate::NeverUp("live_timeout")
-    } else if case.call == VendorCall::LiveInputRotateKeys {
+    } else if case.call == VendorCall::LiveInputRotateKeys && case.life == Life::Replaced {
         Fate::Lost("recorder_lost")
     } else {
         Fate::Lives
@@ -374,10 +453,11 @@ fn fate(case: Case) -> Fate {
 
 /// The call fails until the relay has ended.
 pub async fn forever(case: Case) {
-    let mut world = World::new(case.backend).await;
+    let mut world = World::of(case).await;
     if needs_notices(case) {
         world.notify();
     }
+    world.earlier(case.life).await;
     world.vendors.fault(case.forever());
     let (status, answer) = world.start(case.life).await;
     let fate = fate(case);
@@ -427,6 +507,9 @@ pub async fn forever(case: Case) {
         "{relay:#}\n{}",
         journal(&world.vendors.state())
     );
+    if case.keeps {
+        world.give_up().await;
+    }
     world.vendors.clear_faults();
     world.nothing_is_left().await;
     world.check(case, &relay).await;

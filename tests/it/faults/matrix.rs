@@ -10,6 +10,24 @@ pub enum Life {
     /// The service restarts while live; then another client disables and enables the ingest.
     Meddled,
     Unrecorded,
+    /// It follows another show while that one's broadcast is open.
+    Again,
+    /// The same, and the service restarts between them.
+    AgainAfterRestart,
+    /// The same, and something may still publish with the key.
+    AgainWithStaleKey,
+    /// Its egress does not stop at once.
+    StopsLate,
+}
+
+impl Life {
+    /// The shows of its channel.
+    pub fn shows(self) -> i64 {
+        match self {
+            Self::Plain | Self::Replaced | Self::Meddled | Self::Unrecorded | Self::StopsLate => 1,
+            Self::Again | Self::AgainAfterRestart | Self::AgainWithStaleKey => 2,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +101,15 @@ pub fn usage(call: VendorCall) -> Use {
         }
     }
 }
+
+/// What only an ingest needs that its channel keeps.
+const ONLY_OF_KEPT: [(VendorCall, Life); 5] = [
+    (VendorCall::LiveInputUpdate, Life::Again),
+    (VendorCall::Lifecycle, Life::Again),
+    (VendorCall::LiveInputGet, Life::AgainAfterRestart),
+    (VendorCall::LiveInputRotateKeys, Life::AgainWithStaleKey),
+    (VendorCall::LiveInputRotateKeys, Life::StopsLate),
+];
 
 fn changes(call: VendorCall) -> bool {
     [
@@ -179,6 +206,8 @@ pub struct Case {
     pub wrong: Wrong,
     pub backend: AgoraBackend,
     pub life: Life,
+    /// The channel keeps its ingest.
+    pub keeps: bool,
 }
 
 impl Case {
@@ -193,7 +222,11 @@ impl Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} on {:?}", self.call, self.wrong, self.backend)
+        write!(f, "{} {:?} on {:?}", self.call, self.wrong, self.backend)?;
+        if self.keeps {
+            write!(f, ", kept, {:?}", self.life)?;
+        }
+        Ok(())
     }
 }
 
@@ -218,9 +251,38 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
             wrong,
             backend: *backend,
             life,
+            keeps: false,
         }));
     }
     cases
+}
+
+/// The same with an ingest that the channel keeps, and what only such an ingest needs.
+pub fn kept_cases(wrong: Wrong) -> Vec<Case> {
+    let kept = |case: Case| Case {
+        keeps: true,
+        ..case
+    };
+    // No show closes it.
+    let closes = |case: &Case| case.call == VendorCall::LiveInputUpdate;
+    let mut cases: Vec<_> = cases(wrong).into_iter().map(kept).collect();
+    cases.retain(|case| !closes(case));
+    cases.extend(only_kept(wrong));
+    cases
+}
+
+fn only_kept(wrong: Wrong) -> Vec<Case> {
+    let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
+    let turn = Wrong::iter().position(|other| other == wrong).unwrap();
+    let calls = ONLY_OF_KEPT.into_iter().enumerate();
+    let all = calls.map(|(place, (call, life))| Case {
+        call,
+        wrong,
+        backend: backends[(place + turn) / ONLY_OF_KEPT.len() % 2],
+        life,
+        keeps: true,
+    });
+    all.collect()
 }
 
 /// Every call in three ways or so, and each way with calls of every kind.
@@ -230,6 +292,17 @@ pub fn representative() -> Vec<Case> {
         let cases = cases(wrong).into_iter().enumerate();
         let picked =
             cases.filter(|(place, _)| everything() || [0, 2, 4].contains(&((place + turn) % 7)));
+        chosen.extend(picked.map(|(_, case)| case));
+    }
+    chosen
+}
+
+/// Every such call in two ways, each way with one call.
+pub fn representative_of_kept() -> Vec<Case> {
+    let mut chosen = Vec::new();
+    for (turn, wrong) in Wrong::iter().enumerate() {
+        let cases = only_kept(wrong).into_iter().enumerate();
+        let picked = cases.filter(|(place, _)| (place + turn) % ONLY_OF_KEPT.len() == 0);
         chosen.extend(picked.map(|(_, case)| case));
     }
     chosen

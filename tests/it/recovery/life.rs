@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
+use relaykeeper::sandbox::{
+    FaultKind, Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::invariants;
 use crate::support::database::{Raw, TestDatabase};
 use crate::support::process::{Life, RestartingService};
-use crate::support::service::{API_TOKEN, options, show};
+use crate::support::service::{API_TOKEN, options, publish_url, show};
 
 /// Includes restarts on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -55,7 +57,8 @@ impl Scene {
         Self { mux: true, ..self }
     }
 
-    /// The channel keeps its ingest. A show before the one that is watched ends so late that its broadcast is still open.
+    /// The channel keeps its ingest. A show before the one that is watched ends so late that its broadcast is still open, and its
+    /// egress is not proved gone at once. After both, something seems to publish.
     pub(crate) fn keeps_ingest(self) -> Self {
         Self {
             keeps: true,
@@ -118,16 +121,17 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
 
 /// As fast as the vendors' clock.
 fn further(scene: Scene, vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
+    let mut further = Vec::new();
     if scene.keeps {
-        return vec![
+        further.extend([
             ("RELAYKEEPER__INGEST__OWNER", "channel".to_owned()),
             ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "6s".to_owned()),
-        ];
+        ]);
     }
     if !scene.mux {
-        return Vec::new();
+        return further;
     }
-    let mut further = vendors.mux_environment();
+    further.extend(vendors.mux_environment());
     further.extend([
         ("RELAYKEEPER__PLATFORMS__DEFAULT", "mux".to_owned()),
         ("RELAYKEEPER__MUX__READS_PER_SECOND", "50".to_owned()),
@@ -144,6 +148,7 @@ pub(crate) struct Stage {
     http: reqwest::Client,
     most_replacements: u64,
     keeps: bool,
+    mux: bool,
 }
 
 impl Stage {
@@ -193,6 +198,7 @@ impl Stage {
             http,
             most_replacements,
             keeps: scene.keeps,
+            mux: scene.mux,
         }
     }
 
@@ -224,6 +230,9 @@ impl Stage {
         }
         let raw = self.database.raw().await;
         if self.keeps {
+            if !self.mux {
+                self.stray(&raw).await?;
+            }
             self.give_up(&raw).await?;
         }
         self.rest(&raw).await?;
@@ -246,8 +255,49 @@ impl Stage {
             relay["phase"] == "live" || was_lost(relay)
         })
         .await?;
+        for call in [VendorCall::Stop, VendorCall::ConverterDelete] {
+            let refused = FaultKind::Status(503, None);
+            self.vendors.fault(VendorFault::once(call, refused));
+        }
         self.command("stop", "earlier stop", None).await?;
         Ok(id)
+    }
+
+    /// A notification says that something publishes: the key is renewed.
+    async fn stray(&self, raw: &Raw) -> Result<(), String> {
+        let kept = |column| format!("SELECT CAST({column} AS TEXT) FROM kept_ingests");
+        let ingest = raw.texts(&kept("ingest_id")).await.into_iter().flatten();
+        let Some(ingest) = ingest.last() else {
+            return Ok(());
+        };
+        let key = publish_url(&self.vendors, &ingest).await;
+        let before = raw
+            .number("SELECT CAST(key_version AS BIGINT) FROM kept_ingests")
+            .await;
+        let at_rest = format!(
+            "SELECT COUNT(*) FROM kept_ingests WHERE key_version > {before} AND holder IS NULL AND NOT key_stale"
+        );
+        let deadline = Instant::now() + PATIENCE;
+        while raw.number(&at_rest).await == 0 {
+            if Instant::now() >= deadline {
+                return Err("its key is never renewed".into());
+            }
+            let url = format!("{}/webhooks/cloudflare/live", self.service.url);
+            let connected = json!({ "data": {
+                "notification_name": "Stream Live Input",
+                "input_id": ingest,
+                "event_type": "live_input.connected",
+                "updated_at": chrono::Utc::now(),
+            }});
+            let request = self.http.post(url).json(&connected);
+            let secret = self.vendors.live_webhook_secret();
+            let _ = request.header("cf-webhook-auth", secret).send().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        match self.vendors.publish(&key, "stray") {
+            Ok(_) => Err("what published can publish again".into()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The channel kept one ingest at most.
@@ -281,8 +331,12 @@ impl Stage {
             )
         };
         let state = self.vendors.state();
-        let mut running = state.egresses.iter().filter(|one| one.is_alive());
-        let (Some(egress), None) = (running.next(), running.next()) else {
+        let of_relay = id.replace('-', "");
+        let running = state.egresses.iter().filter(|one| one.is_alive());
+        let (own, earlier): (Vec<_>, Vec<_>) =
+            running.partition(|one| one.name.contains(&of_relay));
+        // One without a known session is left of the earlier show.
+        let ([egress], false) = (&own[..], earlier.iter().any(|one| one.publishing)) else {
             return Err(format!("live, and egresses {:?}", state.egresses));
         };
         self.vendors.kill(&egress.id, None);

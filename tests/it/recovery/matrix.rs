@@ -80,10 +80,21 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .collect()
 }
 
+pub(crate) fn is_full() -> bool {
+    std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full")
+}
+
 /// The points around these operations; all points for the full matrix.
 pub(crate) fn only(points: Vec<String>, these: fn(CrashOperation) -> bool) -> Vec<String> {
-    let full = std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
-    let wanted = |point: &String| full || these(read(point).0.operation());
+    if is_full() {
+        return points;
+    }
+    these_of(points, these)
+}
+
+/// The points around these operations.
+pub(crate) fn these_of(points: Vec<String>, these: impl Fn(CrashOperation) -> bool) -> Vec<String> {
+    let wanted = |point: &String| these(read(point).0.operation());
     points.into_iter().filter(wanted).collect()
 }
 

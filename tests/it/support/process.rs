@@ -43,6 +43,7 @@ impl RestartingService {
     ) -> Self {
         let port = a_port();
         let mut environment = environment(vendors, backend, database_url, port);
+        environment.extend(TIMERS.map(|(name, value)| (name, value.to_owned())));
         environment.extend(further);
         let url = format!("http://127.0.0.1:{port}");
         let closing = Arc::<AtomicBool>::default();
@@ -58,7 +59,6 @@ impl RestartingService {
                     let at = points.get(life).map_or("", String::as_str);
                     let mut command = serve(environment.clone());
                     command
-                        .envs(TIMERS)
                         .env(crash::AT, at)
                         .current_dir(folder.path())
                         .stdin(Stdio::null())

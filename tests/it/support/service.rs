@@ -473,6 +473,17 @@ pub async fn vendors_when<T>(
     }
 }
 
+/// The publish URL, as another client of Cloudflare reads it.
+pub async fn publish_url(vendors: &SimulatedVendors, ingest: &str) -> String {
+    let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
+    let url = format!("{base}/accounts/{account}/stream/live_inputs/{ingest}");
+    let read = reqwest::Client::new().get(url);
+    let read = Answer::to(read.bearer_auth(vendors.cloudflare_api_token())).await;
+    let rtmps = &read.body["result"]["rtmps"];
+    let part = |name: &str| rtmps[name].as_str().unwrap().to_owned();
+    part("url") + &part("streamKey")
+}
+
 pub fn nothing_is_left(vendors: &SimulatedVendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)

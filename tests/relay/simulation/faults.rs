@@ -197,3 +197,9 @@ pub fn failing_call(dice: &mut Dice) -> Option<(&'static str, Fate)> {
     dice.chance(200)
         .then(|| (dice.one_of(&kinds), dice.one_of(&fates)))
 }
+
+/// The same, or a call that only kept ingests need. Drawn from the seed, so that the relays of other seeds stay the same.
+pub fn of_kept(seed: u64, call: &'static str) -> &'static str {
+    let kinds = [call, "claim_ingest", "end_broadcast", "renew_ingest_key"];
+    Dice::new(seed ^ 0x6661_696c).one_of(&kinds)
+}

@@ -14,7 +14,9 @@ use relaykeeper::relay::{
 };
 
 use super::dice::Dice;
-use super::faults::{FaultRates, START, clock, failing_call, outage, seller, spec, vendor_faults};
+use super::faults::{
+    FaultRates, START, clock, failing_call, of_kept, outage, seller, spec, vendor_faults,
+};
 use super::mutants::Mutant;
 use super::queue::{Fate, Item, Queued, for_the_process};
 use super::vendors::{Ms, News, Vendors};
@@ -144,6 +146,10 @@ impl Run {
             }
             fate => (call, fate),
         });
+        let failing_call = match spec.ingest_owner {
+            IngestOwner::Relay => failing_call,
+            IngestOwner::Channel => failing_call.map(|(call, fate)| (of_kept(seed, call), fate)),
+        };
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
         let mut vendors = Vendors::new(
