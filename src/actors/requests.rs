@@ -113,6 +113,9 @@ pub enum StopError {
 pub enum GiveUpError {
     #[error("the channel keeps no ingest at this platform")]
     NothingKept,
+    /// Nor does the channel keep an ingest there.
+    #[error("no such platform is on; there are: {on}")]
+    PlatformOff { on: String },
     #[error("a relay or the cleanup uses the ingest")]
     InUse,
     #[error(transparent)]

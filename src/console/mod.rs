@@ -7,6 +7,7 @@ mod attempts;
 mod chart;
 mod format;
 mod history;
+mod ingests;
 mod now;
 mod relay;
 mod relay_table;
@@ -64,6 +65,7 @@ fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
         .service(reading("", now::page))
         .service(reading("/relays", relays::page))
         .service(reading("/relays/{relay_id}", relay::page))
+        .service(reading("/ingests", ingests::page))
         .service(reading("/history", history::page))
         .service(reading("/history/days.csv", history::days_csv))
         .service(reading("/history/channels.csv", history::channels_csv))

@@ -370,6 +370,12 @@ impl Platforms {
         self.by_name.keys().copied()
     }
 
+    /// The names of all, as text.
+    #[must_use]
+    pub fn names_of_all(&self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+
     /// Why not all platforms take the video of new egresses.
     #[must_use]
     pub fn video_problems(&self, settings: &AgoraSettings) -> Vec<SettingsProblem> {

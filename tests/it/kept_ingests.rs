@@ -15,9 +15,9 @@ use crate::support::service::{
     until_nothing_is_left, violations,
 };
 
-const INGEST: &str = "/v1/channels/42/ingest";
+pub(crate) const INGEST: &str = "/v1/channels/42/ingest";
 
-fn kept(settings: &mut Settings) {
+pub(crate) fn kept(settings: &mut Settings) {
     settings.ingest.owner = DefaultIngestOwner::Channel;
 }
 
@@ -25,17 +25,17 @@ async fn stage(backend: AgoraBackend) -> Stage {
     Stage::with(backend, options(), kept).await
 }
 
-async fn ingests(service: &Service) -> Vec<Value> {
+pub(crate) async fn ingests(service: &Service) -> Vec<Value> {
     let page = service.get("/v1/ingests").await;
     assert_eq!(page["next_cursor"], Value::Null);
     page["ingests"].as_array().unwrap().clone()
 }
 
-async fn give_up(service: &Service) -> Answer {
+pub(crate) async fn give_up(service: &Service) -> Answer {
     Answer::to(service.request(Method::DELETE, INGEST)).await
 }
 
-async fn until_released(service: &Service) {
+pub(crate) async fn until_released(service: &Service) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let held = ingests(service).await;
@@ -48,7 +48,7 @@ async fn until_released(service: &Service) {
 }
 
 /// The reconnect window is over.
-async fn long_after(database: &TestDatabase) {
+pub(crate) async fn long_after(database: &TestDatabase) {
     let raw = database.raw().await;
     raw.execute("UPDATE kept_ingests SET quiet_since = '2020-01-01T00:00:00+00:00'")
         .await;
@@ -62,7 +62,7 @@ fn ingest_calls(vendors: &SimulatedVendors) -> Vec<&'static str> {
         .collect()
 }
 
-fn recording(relay: &Value) -> String {
+pub(crate) fn recording(relay: &Value) -> String {
     let recordings = relay["recordings"].as_array().unwrap();
     assert_eq!(recordings.len(), 1, "{relay:#}");
     assert_eq!(relay["cost"]["source"], "recording", "{relay:#}");
@@ -110,6 +110,10 @@ async fn two_shows(stage: &Stage, soon: bool) {
     assert_eq!(given_up.body["ingest_id"], first["stream_key_id"]);
     until_nothing_is_left(vendors).await;
     give_up(service).await.is_problem(404, "not-found");
+    let elsewhere = service.request(Method::DELETE, &format!("{INGEST}?platform=unknown"));
+    let refused = Answer::to(elsewhere).await;
+    refused.is_problem(422, "invalid-request");
+    assert_eq!(refused.body["errors"][0]["pointer"], "/platform");
     assert_eq!(violations(vendors), [""; 0]);
 }
 
@@ -167,7 +171,10 @@ async fn the_url_is_known_before_a_show_while_there_is_no_recording() {
     let stage = stage(AgoraBackend::MediaPush).await;
     stage.vendors.set_seller("show68", None, false);
     let service = &stage.service;
-    let (_, relay) = service.start_channel(42, &show("show68")).await;
+    // Whether the egress publishes anything before the stop is a matter of time.
+    let mut body = show("show68");
+    body["enable_recording"] = json!(false);
+    let (_, relay) = service.start_channel(42, &body).await;
     let relay = service.in_phase(&relay, "awaiting_live").await;
     service.come_down(42).await;
     let playback = service.get("/v1/channels/42/playback").await;

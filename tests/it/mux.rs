@@ -1,6 +1,8 @@
 //! A channel goes live on Mux and comes down, with both recorders; its odd behaviour leaves nothing behind.
 #![cfg(feature = "sandbox")]
 
+mod kept_ingests;
+
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::{AgoraBackend, Settings};

@@ -41,6 +41,29 @@ test("a channel is put on air, watched, taken down and accounted for", async () 
   assert(ended.cost && ended.cost.cost_cents >= 1);
 });
 
+test("a channel that keeps its ingest has one URL for every show, until it gives it up", async () => {
+  const path = { channel_id: 4243 };
+  const show = { ...body, ingest_owner: "channel" as const };
+  const giveUp = () => client.DELETE("/v1/channels/{channel_id}/ingest", { params: { path } });
+  const urls = new Set<string | null | undefined>();
+  for (let shows = 0; shows < 2; shows++) {
+    const { data, error } = await client.POST("/v1/channels/{channel_id}/start", { params: { path }, body: show });
+    assert(data, JSON.stringify(error));
+    urls.add((await relayWhen(data.id, "live")).hls_playback_url);
+    const refused = await giveUp();
+    assert.equal(refused.error?.code, "conflict");
+    await client.POST("/v1/channels/{channel_id}/stop", { params: { path } });
+  }
+  const { data } = await client.GET("/v1/ingests");
+  const kept = data?.ingests.find((ingest) => ingest.channel_id === path.channel_id);
+  assert.deepEqual([...urls], [kept?.hls_playback_url]);
+  let status = 409;
+  for (const deadline = Date.now() + 60_000; status === 409 && Date.now() < deadline; await wait(100)) {
+    status = (await giveUp()).response.status;
+  }
+  assert.equal(status, 202);
+});
+
 test("an invalid request is answered with a code and the place of the error", async () => {
   const refused = await client.POST("/v1/channels/{channel_id}/start", { params: { path }, body: { ...body, seller_uid: 0 } });
   assert.equal(refused.error?.code, "invalid-request");

@@ -18,7 +18,14 @@ impl RelayService {
         let platform = platform.unwrap_or(default);
         let kept = context.store.kept_ingest(channel_id, platform).await;
         let kept = kept.map_err(RequestError::from)?;
-        let row = kept.ok_or(GiveUpError::NothingKept)?;
+        let platforms = &context.vendors.platforms;
+        // One that is off may still have an ingest of the channel.
+        let row = kept.ok_or_else(|| match platforms.get(platform) {
+            Some(_) => GiveUpError::NothingKept,
+            None => GiveUpError::PlatformOff {
+                on: platforms.names_of_all(),
+            },
+        })?;
         if self.may_use(&row).await? {
             return Err(GiveUpError::InUse);
         }

@@ -87,7 +87,7 @@ impl RelayService {
         let platforms = &self.context.vendors.platforms;
         let platform = platforms.choose(request.platform.as_deref());
         let platform = platform.ok_or_else(|| StartError::PlatformOff {
-            on: platforms.names().collect::<Vec<_>>().join(", "),
+            on: platforms.names_of_all(),
         })?;
         let recordings = platform.capabilities().recordings;
         if request.enable_recording && recordings == RecordingsKept::Nowhere {

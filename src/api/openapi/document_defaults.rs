@@ -194,7 +194,11 @@ fn add_problems(path: &str, operation: &mut Operation) {
     if tokens {
         add(Code::Unauthorized, None);
         add(Code::Database, None);
-        if operation.request_body.is_some() {
+        // Which platforms are on, no schema says.
+        let mut parameters = operation.parameters.iter().flatten();
+        let names_platform = parameters
+            .any(|one| matches!(one, RefOr::T(parameter) if parameter.name == "platform"));
+        if operation.request_body.is_some() || names_platform {
             add(Code::InvalidRequest, Some(422));
         }
     }

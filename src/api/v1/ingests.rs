@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::start::request_refusal;
+use super::start::{platform_off, request_refusal};
 use crate::actors::GiveUpError;
 use crate::actors::view::WireTime;
 use crate::api::Api;
@@ -96,6 +96,7 @@ pub(in crate::api) async fn give_up(
         Err(GiveUpError::NothingKept) => Err(Problem::not_found(
             "The channel keeps no ingest at this platform.",
         )),
+        Err(GiveUpError::PlatformOff { on }) => Err(platform_off(&on)),
         Err(GiveUpError::InUse) => Err(Problem::new(
             Code::Conflict,
             "A relay of the channel uses the ingest, or its key is being renewed. Stop the relay, and try again once it is over.",

@@ -133,10 +133,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         }
         StartError::Failed(relay) => Problem::failed_start(&relay),
         StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
-        StartError::PlatformOff { on } => Problem::invalid(vec![FieldError {
-            pointer: "/platform".to_owned(),
-            detail: format!("not a platform that is on; there are: {on}"),
-        }]),
+        StartError::PlatformOff { on } => platform_off(&on),
         StartError::Unsupported { .. } => Problem::new(
             Code::Unsupported,
             format!("{error}. Set enable_recording to false."),
@@ -146,6 +143,14 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         }
         StartError::Request(error) => request_refusal(error),
     }
+}
+
+/// `on`: the platforms that are.
+pub(super) fn platform_off(on: &str) -> Problem {
+    Problem::invalid(vec![FieldError {
+        pointer: "/platform".to_owned(),
+        detail: format!("not a platform that is on; there are: {on}"),
+    }])
 }
 
 pub(super) fn request_refusal(error: RequestError) -> Problem {

@@ -5,10 +5,10 @@ const dialog = document.getElementById("ask");
 const part = (name) => document.getElementById(`ask-${name}`);
 const csrf = document.querySelector("meta[name=csrf]").content;
 
-async function post(url, body) {
+async function call(url, body, method = "POST") {
   const headers = { "X-CSRF-Token": csrf, "Content-Type": "application/json" };
   try {
-    const answer = await fetch(url, { method: "POST", headers, body: body ? JSON.stringify(body) : undefined });
+    const answer = await fetch(url, { method, headers, body: body ? JSON.stringify(body) : undefined });
     return { ok: answer.ok, status: answer.status, body: await answer.json() };
   } catch {
     return { ok: false, status: 0, body: { detail: "The service did not respond." } };
@@ -76,7 +76,7 @@ function stop(id, name) {
     button: "Stop",
     act: async () => {
       say("Stopping…", "");
-      const answer = await post(`/admin/relays/${id}/stop`);
+      const answer = await call(`/admin/relays/${id}/stop`);
       if (answer.ok) say(answer.status === 202 ? `${name} is stopping.` : `${name} was not running.`, "good");
       else say(why(answer), "bad");
     },
@@ -90,8 +90,22 @@ function redeliver(id, name) {
     button: "Redeliver",
     act: async () => {
       say("Queueing…", "");
-      const answer = await post(`/v1/webhooks/deliveries/${id}/redeliver`);
+      const answer = await call(`/v1/webhooks/deliveries/${id}/redeliver`);
       if (answer.ok) say(`${name} is queued.`, "good");
+      else say(why(answer), "bad");
+    },
+  });
+}
+
+function giveUp(channel, platform) {
+  ask({
+    title: `Give up the ingest of channel ${channel}?`,
+    text: `It is removed at ${platform}, and its URL plays nothing any more: the channel's next show has another. Recordings stay.`,
+    button: "Give up",
+    act: async () => {
+      say("Giving up…", "");
+      const answer = await call(`/v1/channels/${channel}/ingest?platform=${encodeURIComponent(platform)}`, undefined, "DELETE");
+      if (answer.ok) say("It is being removed.", "good");
       else say(why(answer), "bad");
     },
   });
@@ -101,7 +115,7 @@ function start() {
   const act = async (values) => {
     say("Starting… waiting for Agora to accept the egress.", "");
     const { channel_id, channel_name, seller_uid } = values;
-    const answer = await post(`/v1/channels/${Number(channel_id)}/start`, { channel_name, seller_uid: Number(seller_uid) });
+    const answer = await call(`/v1/channels/${Number(channel_id)}/start`, { channel_name, seller_uid: Number(seller_uid) });
     if (!answer.ok) {
       say(why(answer), "bad");
       return { button: "Try again", act };
@@ -143,7 +157,7 @@ function findings(sweep) {
 function sweep() {
   const remove = async () => {
     say("Removing…", "");
-    const answer = await post("/admin/sweep");
+    const answer = await call("/admin/sweep");
     if (!answer.ok) { say(why(answer), "bad"); return; }
     const removed = answer.body.findings.filter((finding) => finding.verdict === "removed").length;
     say(`Removed ${removed}.`, "good");
@@ -151,7 +165,7 @@ function sweep() {
   };
   const act = async () => {
     say("Listing objects at both vendors…", "");
-    const answer = await post("/admin/sweep?dry_run=true");
+    const answer = await call("/admin/sweep?dry_run=true");
     if (!answer.ok) { say(why(answer), "bad"); return undefined; }
     const orphans = answer.body.findings.filter((finding) => finding.verdict === "orphan").length;
     part("found").replaceChildren(findings(answer.body));
@@ -194,6 +208,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.dataset.stop) stop(button.dataset.stop, button.dataset.name);
+  if (button.dataset.giveUp) giveUp(button.dataset.giveUp, button.dataset.platform);
   if (button.dataset.redeliver) redeliver(button.dataset.redeliver, button.dataset.name);
   if ("start" in button.dataset) start();
   if ("sweep" in button.dataset) sweep();

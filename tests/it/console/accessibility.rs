@@ -44,6 +44,7 @@ async fn every_page_is_accessible_in_light_and_dark_on_a_desktop_and_a_phone() {
         ("relays", "/admin/relays".to_owned()),
         ("relay-live", format!("/admin/relays/{live}")),
         ("relay-failed", format!("/admin/relays/{failed}")),
+        ("ingests", "/admin/ingests".to_owned()),
         ("history", "/admin/history".to_owned()),
         ("dialog", "/admin".to_owned()),
         ("sign-in", "/admin/sign-in".to_owned()),
@@ -92,7 +93,9 @@ async fn shows(service: &Service, vendors: &SimulatedVendors) -> (String, String
     service.in_phase(&garden, "live").await;
     vendors.set_seller("vinyl", Some(12345), false);
     service.in_phase(&vinyl, "interrupted").await;
-    service.go_live(45, &show("show68")).await;
+    let mut keeps = show("show68");
+    keeps["ingest_owner"] = json!("channel");
+    service.go_live(45, &keeps).await;
     vendors.set_seller("nobody-came", Some(12345), false);
     let (_, failed) = service.start_channel(50, &show("nobody-came")).await;
     service.in_phase(&failed, "ended").await;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use relaykeeper::config::AgoraBackend;
+use relaykeeper::config::{AgoraBackend, DefaultIngestOwner};
 use relaykeeper::sandbox::{Options, SimulatedVendors};
 use serde_json::json;
 
@@ -304,4 +304,48 @@ async fn a_sign_out_holds_over_a_restart_and_another_session_goes_on() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(get(&mine).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium: ./scripts/test runs it"]
+async fn a_kept_ingest_is_listed_and_given_up_unless_a_relay_uses_it() {
+    let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
+        settings.ingest.owner = DefaultIngestOwner::Channel;
+    })
+    .await;
+    let browser = Browser::signed_in(&stage.service).await;
+    browser.go("/admin/ingests").await;
+    browser.run("window.neverReloaded = true").await;
+    browser.wait_for_text("No channel keeps an ingest.").await;
+    stage.service.go_live(42, &show("show68")).await;
+    browser.wait_for_text("used by a relay").await;
+    browser.click("#g42-cloudflare").await;
+    browser.wait_for("dialog[open]").await;
+    browser.click("#ask-yes").await;
+    browser
+        .wait_for_text("Stop the relay, and try again once it is over.")
+        .await;
+    browser.screenshot("ingests-refused", false).await;
+    browser.click("#ask-no").await;
+
+    stage.service.come_down(42).await;
+    browser.wait_for_text("show68 (channel 42)").await;
+    browser.wait_for_text("free").await;
+    browser.screenshot("ingests-free", false).await;
+    browser.click("#g42-cloudflare").await;
+    browser.wait_for("dialog[open]").await;
+    let kept = stage.count("SELECT COUNT(*) FROM kept_ingests").await;
+    assert_eq!(kept, 1, "nothing is done unasked");
+    browser.click("#ask-yes").await;
+    browser.wait_for_text("It is being removed.").await;
+    browser.click("#ask-no").await;
+    browser.wait_for_text("No channel keeps an ingest.").await;
+    assert_eq!(
+        browser.run("return window.neverReloaded").await,
+        json!(true)
+    );
+    stage.settles().await;
+    let complaints = browser.complaints().await;
+    let refused = complaints.iter().all(|line| line.contains("409"));
+    assert!(refused, "{complaints:?}");
 }

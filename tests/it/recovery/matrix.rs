@@ -74,7 +74,10 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .into_iter()
         .filter(|reached| {
             let (point, times) = read(reached);
-            !point.operation().is_a_poll() || times <= POLLS
+            let operation = point.operation();
+            // A claim is repeated until the earlier show is over.
+            let is_repeated = operation.is_a_poll() || operation == CrashOperation::ClaimIngest;
+            !is_repeated || times <= POLLS
         })
         .cloned()
         .collect()
