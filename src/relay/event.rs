@@ -180,6 +180,16 @@ pub enum EgressReading {
     NotFound,
 }
 
+impl EgressReading {
+    /// Whether nothing publishes.
+    pub(super) fn is_bad(self) -> bool {
+        match self {
+            Self::Publishing | Self::Connecting => false,
+            Self::Disconnected | Self::Failed | Self::Exited | Self::NotFound => true,
+        }
+    }
+}
+
 /// A notification of a vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

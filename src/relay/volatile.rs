@@ -73,6 +73,8 @@ pub(super) struct FeedWatch {
     pub(super) bad_since: Option<DateTime<Utc>>,
     /// From a hint: one bad reading is enough.
     pub(super) reported_gone: bool,
+    /// From a hint, until another hint or the egress contradicts it.
+    pub(super) publisher_left: bool,
     /// The same, with the platform's reason.
     pub(super) reported_error: Option<String>,
     /// After a hint about a connect, the end of short poll intervals.

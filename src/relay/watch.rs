@@ -38,7 +38,10 @@ impl Relay {
             self.record(step, Fact::SessionSeen { session }, now)?;
         }
         // The publisher counts, as far as the platform tells it from a broadcast that is served on without one.
-        let streams = reading.publishing.or(reading.watchable);
+        let streams = match reading.publishing {
+            None if self.publisher_is_gone() => Some(false),
+            publishing => publishing.or(reading.watchable),
+        };
         let watchable = reading.watchable.unwrap_or(true);
         self.volatile.feed.missing_since = None;
         self.volatile.feed.good = streams == Some(true) && watchable;
@@ -103,6 +106,12 @@ impl Relay {
             };
         }
         reading
+    }
+
+    /// Decides where the platform serves the broadcast on without its publisher: neither of the two suffices.
+    fn publisher_is_gone(&self) -> bool {
+        let is_bad = self.volatile.last_egress.is_some_and(EgressReading::is_bad);
+        self.volatile.feed.publisher_left && is_bad
     }
 
     fn knows(&self, session: &FeedSession) -> bool {
@@ -318,8 +327,14 @@ impl Relay {
         if reading != EgressReading::NotFound {
             self.volatile.not_found_count = 0;
         }
+        if self.durable.phase == Phase::Live && self.publisher_is_gone() {
+            self.poll_again_soon(now);
+        }
         match reading {
-            EgressReading::Publishing => self.volatile.updates = 0,
+            EgressReading::Publishing => {
+                self.volatile.updates = 0;
+                self.volatile.feed.publisher_left = false;
+            }
             EgressReading::Connecting => {}
             EgressReading::Disconnected => {
                 let updates = self.durable.spec.egress.capabilities.updates;
@@ -375,11 +390,14 @@ impl Relay {
         match hint {
             Hint::FeedConnected => {
                 self.volatile.feed.eager_until = Some(now + EAGER_PERIOD);
+                self.volatile.feed.publisher_left = false;
                 self.poll_on_hint(Lane::FeedPoll, now);
             }
             Hint::FeedDisconnected => {
                 self.volatile.feed.reported_gone = true;
+                self.volatile.feed.publisher_left = true;
                 self.poll_on_hint(Lane::FeedPoll, now);
+                self.poll_egress_on_hint(now);
             }
             Hint::FeedErrored { reason } => {
                 self.volatile.feed.reported_error = Some(reason);
@@ -395,15 +413,19 @@ impl Relay {
                 self.poll_on_hint(Lane::HostsPoll, now);
             }
             Hint::EgressChanged | Hint::EgressNamed { .. } => {
-                // The back-off after a 404 keeps its times.
-                if self.volatile.not_found_count == 0 {
-                    self.poll_on_hint(Lane::EgressPoll, now);
-                }
+                self.poll_egress_on_hint(now);
             }
             Hint::RecordingDone => self.poll_on_hint(Lane::RecordingsPoll, now),
             Hint::PageCannotJoin { .. } => {}
         }
         Ok(())
+    }
+
+    /// The back-off after a 404 keeps its times.
+    fn poll_egress_on_hint(&mut self, now: DateTime<Utc>) {
+        if self.volatile.not_found_count == 0 {
+            self.poll_on_hint(Lane::EgressPoll, now);
+        }
     }
 
     /// Whether this is the tag of the open egress, and its handle is unknown.

@@ -41,6 +41,75 @@ fn where_the_publisher_is_unknown_what_buyers_can_watch_decides() {
     assert_eq!(life.phase(), Phase::Live);
 }
 
+/// A broadcast that is served on without its publisher.
+fn held(egress: EgressReading, hints: &[Hint]) -> Life {
+    let mut spec = push();
+    spec.timing.reconnect_window = secs(6000);
+    let mut life = Life::live(spec);
+    for hint in hints {
+        life.handle(Event::Hint(hint.clone()));
+    }
+    life.egress = Some(egress);
+    read(&mut life, None, Some(true), 20);
+    life
+}
+
+#[test]
+fn where_the_publisher_is_unknown_a_notification_and_a_bad_egress_interrupt_together() {
+    let left = Hint::FeedDisconnected;
+    for (egress, hints, phase) in [
+        (EgressReading::NotFound, [].as_slice(), Phase::Live),
+        (
+            EgressReading::Publishing,
+            std::slice::from_ref(&left),
+            Phase::Live,
+        ),
+        (
+            EgressReading::Connecting,
+            std::slice::from_ref(&left),
+            Phase::Live,
+        ),
+        (
+            EgressReading::NotFound,
+            &[left.clone(), Hint::FeedConnected],
+            Phase::Live,
+        ),
+        (
+            EgressReading::NotFound,
+            std::slice::from_ref(&left),
+            Phase::Interrupted,
+        ),
+        (
+            EgressReading::Disconnected,
+            std::slice::from_ref(&left),
+            Phase::Interrupted,
+        ),
+    ] {
+        assert_eq!(held(egress, hints).phase(), phase, "{egress:?} {hints:?}");
+    }
+}
+
+#[test]
+fn an_egress_that_publishes_again_restores_a_broadcast_that_is_served_on() {
+    let mut life = held(EgressReading::NotFound, &[Hint::FeedDisconnected]);
+    life.egress = Some(EgressReading::Publishing);
+    read(&mut life, None, Some(true), 60);
+    assert_eq!(life.phase(), Phase::Live);
+    life.egress = Some(EgressReading::NotFound);
+    read(&mut life, None, Some(true), 600);
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn an_egress_that_is_not_found_is_replaced_where_the_broadcast_is_served_on() {
+    let mut life = held(EgressReading::NotFound, &[Hint::FeedDisconnected]);
+    let from = life.now;
+    while life.waiting("renew_ingest_key").is_none() {
+        assert!(life.since(from).num_seconds() < 130, "{:?}", life.phase());
+        read(&mut life, None, Some(true), 1);
+    }
+}
+
 #[test]
 fn a_reading_that_tells_nothing_neither_begins_nor_interrupts_a_broadcast() {
     let mut life = Life::awaiting(push());
