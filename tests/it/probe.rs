@@ -16,6 +16,7 @@ async fn probe(vendors: &SimulatedVendors, backend: &str, fixtures: &Path) -> Ou
         .env_clear()
         .current_dir(folder.path())
         .envs(vendors.environment())
+        .envs(vendors.mux_environment())
         .env("AGORA_BACKEND", backend)
         .env("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s")
         .output()
@@ -64,7 +65,7 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
             .lines()
             .filter_map(|line| line.split_whitespace().nth(1));
         let tried = |name: &&str| {
-            ["cf-", "ag-", products]
+            ["cf-", "mx-", "ag-", products]
                 .iter()
                 .any(|part| name.starts_with(part))
         };
@@ -78,10 +79,12 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
             written += &std::fs::read_to_string(file.expect("a file").path()).expect("text");
         }
         assert!(written.contains("live_inputs.rotate_keys") && written.contains("<account>"));
+        assert!(written.contains("mux.reset_stream_key"));
         let secrets = vendors.issued_secrets();
         let ours = [
             vendors.cloudflare_api_token(),
             vendors.agora_customer_secret(),
+            vendors.mux_token_secret(),
         ];
         let secrets = secrets.iter().map(String::as_str).chain(ours);
         for secret in secrets {
@@ -114,7 +117,7 @@ async fn differences_are_reported_and_everything_is_cleaned_up() {
 }
 
 #[tokio::test]
-async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
+async fn an_ingest_or_converter_whose_answer_was_lost_is_deleted_too() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
     let lost = |call, after| VendorFault {
@@ -123,12 +126,20 @@ async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
     };
     // The probe's first create must be refused.
     vendors.fault(lost(VendorCall::LiveInputCreate, 1));
+    vendors.fault(lost(VendorCall::MuxStreamCreate, 0));
     vendors.fault(lost(VendorCall::ConverterCreate, 0));
     let output = probe(&vendors, "media_push", fixtures.path()).await;
     assert!(output.status.success(), "{}", out(&output));
     assert_eq!(verdict(&output, "cf-create"), "unclear");
+    assert_eq!(verdict(&output, "mx-create"), "unclear");
     assert_eq!(verdict(&output, "mp-create"), "unclear");
-    assert!(!vendors.state().live_inputs.is_empty(), "it was made");
+    let inputs = vendors.state().live_inputs;
+    for platform in ["cloudflare", "mux"] {
+        assert!(
+            inputs.iter().any(|input| input.platform == platform),
+            "{platform}: it was made"
+        );
+    }
     assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
 }
 

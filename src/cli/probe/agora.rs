@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::VendorProbe;
 use super::assumptions::ProbeFindings;
 use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
@@ -25,6 +26,51 @@ pub(super) struct AgoraProbe {
     converter: Option<Option<String>>,
 }
 
+impl VendorProbe for AgoraProbe {
+    async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
+        if !self.credentials(client, findings).await {
+            return;
+        }
+        self.hosts(client, findings).await;
+        match self.backend {
+            AgoraBackend::CloudRecording => self.cloud_recording(client, findings).await,
+            AgoraBackend::MediaPush => self.media_push(client, findings).await,
+        }
+    }
+
+    async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
+        let id = match self.converter.take() {
+            None => return Vec::new(),
+            Some(Some(id)) => Some(id),
+            Some(None) => match client
+                .ask(self.create_request("converters.create.lookup"))
+                .await
+            {
+                Ok(answer) => {
+                    let named = answer.header("x-resource-id");
+                    answer.text("/converter/id").or(named).map(str::to_owned)
+                }
+                Err(_) => None,
+            },
+        };
+        let gone = match &id {
+            Some(id) => client
+                .ask(self.delete_request("converters.clean_up", id))
+                .await
+                .is_ok_and(|answer| answer.is_success() || answer.status == 404),
+            None => false,
+        };
+        match gone {
+            true => Vec::new(),
+            false => vec![format!(
+                "perhaps the converter named {} ({})",
+                self.tag,
+                id.unwrap_or_default()
+            )],
+        }
+    }
+}
+
 impl AgoraProbe {
     pub(super) fn new(settings: &Settings, tag: &str) -> Self {
         let agora = &settings.agora;
@@ -40,17 +86,6 @@ impl AgoraProbe {
             auth: ProbeAuth::Basic(agora.customer_id.clone(), secret),
             tag: tag.to_owned(),
             converter: None,
-        }
-    }
-
-    pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
-        if !self.credentials(client, findings).await {
-            return;
-        }
-        self.hosts(client, findings).await;
-        match self.backend {
-            AgoraBackend::CloudRecording => self.cloud_recording(client, findings).await,
-            AgoraBackend::MediaPush => self.media_push(client, findings).await,
         }
     }
 
@@ -251,40 +286,6 @@ impl AgoraProbe {
                 findings.judge("mp-delete", deleted.is_success() && read.status == 404, saw);
             }
             (Err(why), _) | (_, Err(why)) => findings.unclear("mp-delete", why),
-        }
-    }
-
-    /// Deletes the converter if one may exist; returns it on failure. Creating it again under the same name reveals an unknown id:
-    /// 409 with the id.
-    pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
-        let id = match self.converter.take() {
-            None => return Vec::new(),
-            Some(Some(id)) => Some(id),
-            Some(None) => match client
-                .ask(self.create_request("converters.create.lookup"))
-                .await
-            {
-                Ok(answer) => {
-                    let named = answer.header("x-resource-id");
-                    answer.text("/converter/id").or(named).map(str::to_owned)
-                }
-                Err(_) => None,
-            },
-        };
-        let gone = match &id {
-            Some(id) => client
-                .ask(self.delete_request("converters.clean_up", id))
-                .await
-                .is_ok_and(|answer| answer.is_success() || answer.status == 404),
-            None => false,
-        };
-        match gone {
-            true => Vec::new(),
-            false => vec![format!(
-                "perhaps the converter named {} ({})",
-                self.tag,
-                id.unwrap_or_default()
-            )],
         }
     }
 

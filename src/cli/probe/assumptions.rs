@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::client::ProbeResponse;
+
 /// Names and statements, in the order tested; every name must occur in `docs/vendors/README.md`.
 pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("cf-token", "the token is active"),
@@ -64,6 +66,33 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
         "the videos of a deleted live input: 404, or none",
     ),
     ("cf-key-deleted", "the key of a deleted live input: 409"),
+    ("mx-token", "token id and secret are taken"),
+    ("mx-bad-token", "a wrong secret is refused with 401"),
+    (
+        "mx-not-found",
+        "a live stream that is not there: 404 with error.messages",
+    ),
+    (
+        "mx-create",
+        "a live stream is created, and has id, stream key and playback id",
+    ),
+    ("mx-echo", "its settings and passthrough come back as sent"),
+    ("mx-get", "it is read back with its stream key"),
+    ("mx-list", "the list shows it with its passthrough"),
+    (
+        "mx-manifest",
+        "the manifest of a live stream without a broadcast: 412",
+    ),
+    ("mx-assets", "GET /assets?live_stream_id= lists none before"),
+    (
+        "mx-reset",
+        "reset-stream-key gives a new key, same playback",
+    ),
+    ("mx-update", "PATCH changes reconnect_window alone"),
+    ("mx-disable", "PUT disable makes its status disabled"),
+    ("mx-enable", "PUT enable makes its status idle"),
+    ("mx-delete", "DELETE answers any 2xx"),
+    ("mx-delete-again", "DELETE of what is gone: 404"),
     ("ag-credentials", "customer id and secret are taken"),
     ("ag-bad-credentials", "a wrong secret is refused with 401"),
     (
@@ -118,6 +147,26 @@ impl ProbeFindings {
 
     pub(super) fn unclear(&mut self, name: &'static str, why: impl Into<String>) {
         self.0.insert(name, (ProbeVerdict::Unclear, why.into()));
+    }
+
+    /// Without an answer it stays unclear. Returns whether it holds.
+    pub(super) fn judge_answer(
+        &mut self,
+        name: &'static str,
+        answer: Result<ProbeResponse, String>,
+        holds: impl FnOnce(&ProbeResponse) -> bool,
+    ) -> bool {
+        match answer {
+            Ok(answer) => {
+                let holds = holds(&answer);
+                self.judge(name, holds, answer.summary());
+                holds
+            }
+            Err(why) => {
+                self.unclear(name, why);
+                false
+            }
+        }
     }
 
     pub(super) fn differing(&self) -> usize {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use relaykeeper::config::Settings;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::redact::{Redactor, leave_others_out};
@@ -33,7 +33,7 @@ pub(super) enum ProbeAuth {
     None,
     /// Cloudflare's API token.
     Bearer(String),
-    /// Agora's customer id and secret.
+    /// Agora's customer id and secret, Mux's token id and secret.
     Basic(String, String),
 }
 
@@ -93,7 +93,7 @@ impl ProbeResponse {
     }
 
     pub(super) fn summary(&self) -> String {
-        let code = ["/errors/0/code", "/code"]
+        let code = ["/errors/0/code", "/code", "/error/type"]
             .iter()
             .find_map(|pointer| self.body.pointer(pointer));
         match code {
@@ -124,10 +124,17 @@ impl ProbeClient {
         }
         .build()?;
         let (cloudflare, agora) = (&settings.cloudflare, &settings.agora);
-        let secret = agora.customer_secret.expose_secret();
-        let basic = STANDARD.encode(format!("{}:{secret}", agora.customer_id));
+        let mux = &settings.mux;
+        let basic = |id: &str, secret: &SecretString| {
+            STANDARD.encode(format!("{id}:{}", secret.expose_secret()))
+        };
+        let agora_basic = basic(&agora.customer_id, &agora.customer_secret);
+        let mux_basic = basic(&mux.token_id, &mux.token_secret);
         let redactor = Redactor::new([
-            (basic.trim_end_matches('='), "<authorization>"),
+            (agora_basic.trim_end_matches('='), "<authorization>"),
+            (mux_basic.trim_end_matches('='), "<authorization>"),
+            (mux.token_secret.expose_secret(), "<token-secret>"),
+            (&mux.token_id, "<token-id>"),
             (cloudflare.api_token.expose_secret(), "<api-token>"),
             (&cloudflare.account_id, "<account>"),
             (agora.customer_secret.expose_secret(), "<customer-secret>"),

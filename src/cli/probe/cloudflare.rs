@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::VendorProbe;
 use super::assumptions::ProbeFindings;
 use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
@@ -23,6 +24,42 @@ pub(super) struct CloudflareProbe {
     tag: String,
     unanswered_create: bool,
     made: Vec<String>,
+}
+
+impl VendorProbe for CloudflareProbe {
+    async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
+        if !self.credentials(client, findings).await {
+            return;
+        }
+        self.refusals(client, findings).await;
+        let Some((uid, created)) = self.create(client, findings).await else {
+            return;
+        };
+        self.polls(client, findings, &uid, &created).await;
+        self.changes(client, findings, &uid, &created).await;
+        self.recordings(client, findings, &uid).await;
+        self.delete(client, findings, &uid).await;
+    }
+
+    async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
+        if self.unanswered_create
+            && let Ok(answer) = client
+                .ask(self.create_request("live_inputs.create.lookup"))
+                .await
+        {
+            self.made.extend(uid_of(&answer));
+        }
+        let mut left = Vec::new();
+        for uid in std::mem::take(&mut self.made) {
+            let gone = client
+                .ask(self.delete_request("live_inputs.clean_up", &uid))
+                .await;
+            if !gone.is_ok_and(|answer| answer.is_success() || answer.status == 404) {
+                left.push(format!("live input {uid}"));
+            }
+        }
+        left
+    }
 }
 
 impl CloudflareProbe {
@@ -41,20 +78,6 @@ impl CloudflareProbe {
             unanswered_create: false,
             made: Vec::new(),
         }
-    }
-
-    pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
-        if !self.credentials(client, findings).await {
-            return;
-        }
-        self.refusals(client, findings).await;
-        let Some((uid, created)) = self.create(client, findings).await else {
-            return;
-        };
-        self.polls(client, findings, &uid, &created).await;
-        self.changes(client, findings, &uid, &created).await;
-        self.recordings(client, findings, &uid).await;
-        self.delete(client, findings, &uid).await;
     }
 
     async fn credentials(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) -> bool {
@@ -237,27 +260,6 @@ impl CloudflareProbe {
                 findings.unclear("cf-key-deleted", why);
             }
         }
-    }
-
-    /// Deletes the created objects; returns those that remain.
-    pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
-        if self.unanswered_create
-            && let Ok(answer) = client
-                .ask(self.create_request("live_inputs.create.lookup"))
-                .await
-        {
-            self.made.extend(uid_of(&answer));
-        }
-        let mut left = Vec::new();
-        for uid in std::mem::take(&mut self.made) {
-            let gone = client
-                .ask(self.delete_request("live_inputs.clean_up", &uid))
-                .await;
-            if !gone.is_ok_and(|answer| answer.is_success() || answer.status == 404) {
-                left.push(format!("live input {uid}"));
-            }
-        }
-        left
     }
 
     fn live_input(&self, uid: &str) -> String {

@@ -8,12 +8,13 @@ mod assumptions;
 mod client;
 mod cloudflare;
 mod fixtures;
+mod mux;
 mod redact;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
@@ -76,35 +77,59 @@ async fn probe(
             .iter()
             .any(|missing| missing.key.starts_with(vendor))
     };
-    let (no_cloudflare, no_agora) = (
-        !settings.cloudflare.has_credentials(),
-        ["agora.app_id", "agora.customer"].into_iter().any(lacks),
-    );
-    if no_cloudflare && no_agora {
+    let has_cloudflare = settings.cloudflare.has_credentials();
+    let has_mux = settings.mux.has_credentials();
+    let has_agora = !["agora.app_id", "agora.customer"].into_iter().any(lacks);
+    if !(has_cloudflare || has_mux || has_agora) {
         bail!("no vendor has credentials; run `relaykeeper check`");
     }
     let mut left = Vec::new();
-    if !no_cloudflare {
-        let mut cloudflare = cloudflare::CloudflareProbe::new(settings, tag);
-        let walked = interruptible(cloudflare.walk(client, findings)).await;
-        left.extend(cloudflare.clean_up(client).await);
-        walked?;
+    if has_cloudflare {
+        let cloudflare = cloudflare::CloudflareProbe::new(settings, tag);
+        try_vendor(cloudflare, client, findings, &mut left).await?;
     }
-    if !no_agora {
-        let mut agora = agora::AgoraProbe::new(settings, tag);
-        let walked = interruptible(agora.walk(client, findings)).await;
-        left.extend(agora.clean_up(client).await);
-        walked?;
+    if has_mux {
+        try_vendor(
+            mux::MuxProbe::new(settings, tag),
+            client,
+            findings,
+            &mut left,
+        )
+        .await?;
+    }
+    if has_agora {
+        try_vendor(
+            agora::AgoraProbe::new(settings, tag),
+            client,
+            findings,
+            &mut left,
+        )
+        .await?;
     }
     Ok(left)
 }
 
-/// Ctrl-C ends the probe but not its cleanup.
-async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
-    tokio::select! {
-        () = walk => Ok(()),
-        _ = tokio::signal::ctrl_c() => bail!("interrupted; created objects were deleted"),
-    }
+/// The assumptions about one vendor.
+trait VendorProbe {
+    async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings);
+
+    /// Deletes the created objects; returns those that remain.
+    async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String>;
+}
+
+/// Ctrl-C ends the walk but not the cleanup.
+async fn try_vendor(
+    mut vendor: impl VendorProbe,
+    client: &mut ProbeClient,
+    findings: &mut ProbeFindings,
+    left: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let walked = tokio::select! {
+        () = vendor.walk(client, findings) => Ok(()),
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted; created objects were deleted")),
+    };
+    left.extend(vendor.clean_up(client).await);
+    walked
 }
 
 /// The random database id keeps services from taking the objects for their orphans; `sweep --database` finds them.
