@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use relaykeeper::application::{self, descriptors};
-use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, Settings};
 use relaykeeper::platforms::Platform as _;
 use relaykeeper::platforms::Platforms;
 use relaykeeper::platforms::cloudflare::{Cloudflare, TokenState};
+use relaykeeper::platforms::ivs::{IvsPlatform, RecordingConfigurationState};
 use relaykeeper::platforms::mux::MuxPlatform;
 use relaykeeper::store::Store;
 use relaykeeper::vendors;
@@ -84,6 +85,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;
         mux(&settings, &mut report).await?;
+        ivs(&settings, &mut report).await?;
         agora(&settings, &mut report).await?;
         Ok(report.sum())
     })
@@ -224,6 +226,82 @@ async fn mux(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()
         "kept and billed until they are deleted: relay.delete_recording_after_days has no effect at Mux",
     );
     Ok(())
+}
+
+async fn ivs(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()> {
+    let ours = &settings.ivs;
+    if !ours.has_credentials() {
+        return Ok(());
+    }
+    let ivs = IvsPlatform::new(settings, &Lease::for_good())?;
+    let remedy =
+        "its user needs the policy of docs/credentials.md, and IVS must be offered in ivs.region";
+    if let Err(error) = ivs.check(permit_request()).await {
+        report.bad("IVS access key", &explain(&error, remedy));
+        return Ok(());
+    }
+    let accepted = format!("accepted; it lists channels of {}", ours.region);
+    report.good("IVS access key", &accepted);
+    let kind = format!("{}, as ivs.channel_type says", ours.channel_type);
+    report.note("IVS channel type", &kind);
+    match ivs.recording_configuration(permit_request()).await {
+        Ok(None) => report.note(
+            "IVS recordings",
+            "none: ivs.recording_configuration_arn is empty, so a start must say enable_recording: false",
+        ),
+        Ok(Some(configuration)) => ivs_recordings(settings, &configuration, report),
+        Err(error) => report.bad("IVS recordings", &explain(&error, remedy)),
+    }
+    match ivs.check_bucket().await {
+        None => {}
+        Some(Ok(())) => report.good("IVS bucket", "can be listed"),
+        Some(Err(error)) => report.bad(
+            "IVS bucket",
+            &explain(
+                &error,
+                "its user needs s3:ListBucket, s3:GetObject and s3:DeleteObject on it",
+            ),
+        ),
+    }
+    Ok(())
+}
+
+fn ivs_recordings(
+    settings: &Settings,
+    configuration: &RecordingConfigurationState,
+    report: &mut CheckReport,
+) {
+    let ours = &settings.ivs;
+    if !configuration.is_active() {
+        let state = format!("the recording configuration is {}", configuration.state);
+        return report.bad("IVS recordings", &format!("{state}: create another one"));
+    }
+    let window = humantime::format_duration(configuration.window);
+    report.good(
+        "IVS recordings",
+        &format!("the recording configuration is active; its reconnect window is {window}"),
+    );
+    if settings.ingest.owner == DefaultIngestOwner::Channel && !configuration.window.is_zero() {
+        report.note(
+            "IVS recordings",
+            "two shows of a channel within the reconnect window may share a recording: with ingest.owner = \"channel\" take 0",
+        );
+    }
+    let bucket = configuration.bucket.as_deref();
+    if ours.recording_bucket.is_empty() {
+        let named = bucket.unwrap_or("the configuration's bucket");
+        let found = format!("not searched for: set ivs.recording_bucket ({named})");
+        report.note("IVS recordings", &found);
+    } else if bucket.is_some_and(|bucket| bucket != ours.recording_bucket) {
+        let other = bucket.unwrap_or_default();
+        let wrong = format!("they are written to {other}: correct ivs.recording_bucket");
+        report.bad("IVS bucket", &wrong);
+    } else if ours.vod_base_url.is_empty() {
+        report.note(
+            "IVS recordings",
+            "have a location and no URL: ivs.vod_base_url is empty",
+        );
+    }
 }
 
 async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()> {

@@ -63,6 +63,7 @@ pub(super) struct RateLimits {
 pub(super) struct ApiCall<'a> {
     pub(super) name: &'static str,
     pub(super) method: Method,
+    writes: bool,
     path: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
@@ -74,12 +75,19 @@ impl<'a> ApiCall<'a> {
     pub(super) fn new(name: &'static str, method: Method, path: impl Into<Vec<&'a str>>) -> Self {
         Self {
             name,
+            writes: method != Method::GET,
             method,
             path: path.into(),
             query: Vec::new(),
             body: None,
             header: None,
         }
+    }
+
+    /// The call changes nothing, whatever its method is.
+    pub(super) fn reads(mut self) -> Self {
+        self.writes = false;
+        self
     }
 
     pub(super) fn query(mut self, key: &'static str, value: impl Into<String>) -> Self {
@@ -181,7 +189,7 @@ impl<A: PlatformApi> ApiClient<A> {
         let context = AnsweredCall {
             vendor: A::VENDOR,
             call: call.name,
-            writes: call.method != Method::GET,
+            writes: call.writes,
             secret: self.api.secret(),
         };
         let governor = self.api.governor(&call);

@@ -3,6 +3,7 @@
 
 mod api;
 pub mod cloudflare;
+pub mod ivs;
 mod limits;
 pub mod mux;
 mod public_host;
@@ -23,6 +24,7 @@ use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, LastError, Notification, Refused, VendorError};
 use cloudflare::CloudflarePlatform;
+use ivs::IvsPlatform;
 use mux::MuxPlatform;
 
 /// A client of one platform. Calls wait for a permit of the platform's own governors, and fail with
@@ -47,6 +49,15 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
 
     /// Lists the ingests that bear a tag, anybody's.
     async fn list_tagged(&self, permit: PermitRequest) -> Result<TaggedIngests, VendorError>;
+
+    /// Lists the ingests that bear this tag, and perhaps others.
+    async fn find_tagged(
+        &self,
+        permit: PermitRequest,
+        _tag: &str,
+    ) -> Result<TaggedIngests, VendorError> {
+        self.list_tagged(permit).await
+    }
 
     /// Reads an ingest with its publish URL.
     async fn read_ingest(
@@ -342,6 +353,9 @@ impl Platforms {
         }
         if platforms.default == mux::NAME || settings.mux.has_credentials() {
             platforms = platforms.with(Arc::new(MuxPlatform::new(settings, lease)?));
+        }
+        if platforms.default == ivs::NAME || settings.ivs.has_credentials() {
+            platforms = platforms.with(Arc::new(IvsPlatform::new(settings, lease)?));
         }
         Ok(platforms)
     }

@@ -118,8 +118,21 @@ pub enum RecordingsKept {
     Platform,
     /// In storage that another service plays from: a recording has a location and no URL.
     Elsewhere,
+    /// In storage that this service does not read.
+    Unread,
     /// There are none.
     Nowhere,
+}
+
+impl RecordingsKept {
+    /// Whether recordings can be searched for.
+    #[must_use]
+    pub fn are_found(self) -> bool {
+        match self {
+            Self::Platform | Self::Elsewhere => true,
+            Self::Unread | Self::Nowhere => false,
+        }
+    }
 }
 
 /// The most that an ingest takes. A platform may cut a publisher that exceeds it. `None`: no limit is known.

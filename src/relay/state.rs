@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::capabilities::RecordingsKept;
 use super::cost::Cost;
 use super::egress::{EgressHandle, EgressRef, Preparation};
 use super::outcome::{Outcome, RelayStatus};
@@ -370,10 +369,10 @@ impl Durable {
         Some(sum.div_ceil(1000))
     }
 
-    /// Whether the platform was asked for an ingest that it may record.
+    /// Whether the platform was asked for an ingest that it may record, and recordings can be found.
     #[must_use]
     pub fn may_have_recordings(&self) -> bool {
-        self.ingest.id.is_some() && self.spec.capabilities.recordings != RecordingsKept::Nowhere
+        self.ingest.id.is_some() && self.spec.capabilities.recordings.are_found()
     }
 
     /// Whether the channel's next relay must wait for the ingest.

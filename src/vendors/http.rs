@@ -15,6 +15,9 @@ pub(crate) const USER_AGENT: &str = concat!("relaykeeper/", env!("CARGO_PKG_VERS
 const BODY_LIMIT: usize = 8 << 20;
 const HTML: &[u8] = b"text/html";
 
+/// In characters.
+const EXCERPT: usize = 80;
+
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest that a vendor blocks an account. None may stop all calls for hours.
@@ -50,6 +53,26 @@ impl RawResponse {
             Some(b'<') => true,
             Some(b'{' | b'[') | None => false,
             Some(_) => html,
+        }
+    }
+
+    /// What an answer is that has no documented form.
+    pub(crate) fn excerpt(&self) -> String {
+        if self.is_empty() {
+            return "an empty answer".to_owned();
+        }
+        if self.is_page() {
+            return "a web page".to_owned();
+        }
+        let text = String::from_utf8_lossy(&self.body);
+        match text.trim_start().starts_with(['{', '[']) {
+            // It may hold a stream key.
+            true => "JSON of another shape than documented".to_owned(),
+            false => text
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(EXCERPT)
+                .collect(),
         }
     }
 }

@@ -15,5 +15,5 @@ pub(crate) mod redact;
 pub use error::{Class, Done, Vendor, VendorError};
 pub use health::LastError;
 pub use notification::{Notification, Refused};
-pub(crate) use notification::{hmac_hex, json_of, number, same, text, unverified};
+pub(crate) use notification::{hmac_hex, is_secret, json_of, number, same, text, unverified};
 pub use proxy::{BadProxy, Proxy, proxy};

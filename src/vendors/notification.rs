@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::relay::Notice;
@@ -70,6 +70,13 @@ pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
 pub(crate) fn same(expected: &str, given: &str) -> Choice {
     let given = given.trim().to_ascii_lowercase();
     Choice::from(u8::from(!expected.is_empty())) & expected.as_bytes().ct_eq(given.as_bytes())
+}
+
+/// Whether a header contains the secret itself.
+pub(crate) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
+    let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
+    let known = digest(secret.expose_secret().as_bytes());
+    known.ct_eq(&digest(given)).into()
 }
 
 /// Cannot fail: HMAC takes keys of any length.

@@ -47,7 +47,7 @@ impl VendorCalls {
         let tag = durable.spec.tag(attempt).to_string();
         let permit = start_permit_request(durable);
         let platform = self.platform()?;
-        let list = platform.list_tagged(permit).await.map_err(failure)?;
+        let list = platform.find_tagged(permit, &tag).await.map_err(failure)?;
         let found = list.with_tag(&tag);
         let [oldest, others @ ..] = &found[..] else {
             if list.may_be_cut {
@@ -61,7 +61,14 @@ impl VendorCalls {
         };
         let ingest = platform.read_ingest(permit, &oldest.id).await;
         let ingest = ingest.map_err(failure)?;
-        if let Some(url) = ingest.publish_url {
+        let publish_url = match ingest.publish_url {
+            None if platform.capabilities().renews_key => {
+                let renewed = platform.renew_key(permit, &oldest.id).await;
+                Some(renewed.map_err(failure)?)
+            }
+            known => known,
+        };
+        if let Some(url) = publish_url {
             self.keep_publish_url(&oldest.id, None, url);
         }
         let playback = ingest

@@ -214,7 +214,7 @@ async fn find_ingest(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let permit = permit_request(Priority::Janitor);
-    let list = platform.list_tagged(permit).await.map_err(failure)?;
+    let list = platform.find_tagged(permit, tag).await.map_err(failure)?;
     let found = list.with_tag(tag);
     if found.is_empty() {
         if list.may_be_cut {

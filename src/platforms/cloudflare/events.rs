@@ -3,14 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use super::NAME;
 use crate::config::CloudflareSettings;
 use crate::platforms::HeaderOf;
 use crate::relay::{Hint, Notice, Subject};
-use crate::vendors::{Notification, Refused, hmac_hex, json_of, same, text, unverified};
+use crate::vendors::{Notification, Refused, hmac_hex, is_secret, json_of, same, text, unverified};
 
 /// In characters.
 const REASON: usize = 300;
@@ -54,6 +52,7 @@ fn read_live(
     header: HeaderOf<'_, '_>,
     body: &[u8],
 ) -> Result<Notification, Refused> {
+    // The secret itself (`cloudflare-stream.md §5.6`).
     let given = header("cf-webhook-auth");
     let proven = secret
         .zip(given)
@@ -142,13 +141,6 @@ fn reason(notice: &Value) -> String {
 }
 
 const WINDOW: TimeDelta = TimeDelta::minutes(5);
-
-/// `cf-webhook-auth` contains the secret itself (`cloudflare-stream.md §5.6`).
-fn is_secret(given: &[u8], secret: &SecretString) -> bool {
-    let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
-    let known = digest(secret.expose_secret().as_bytes());
-    known.ct_eq(&digest(given)).into()
-}
 
 /// `Webhook-Signature: time=…,sig1=…` (`cloudflare-stream.md §5.2`).
 fn is_signed(header: &str, body: &[u8], secret: &SecretString, now: DateTime<Utc>) -> bool {

@@ -8,9 +8,6 @@ use crate::platforms::api::AnsweredCall;
 use crate::vendors::http::{RawResponse, by_status};
 use crate::vendors::{Class, Done, VendorError};
 
-/// In characters, of what is not Mux's own refusal.
-const EXCERPT: usize = 80;
-
 pub(super) fn refused(call: AnsweredCall<'_>, answer: &RawResponse) -> VendorError {
     let own = own_words(&answer.body);
     let words = own.as_deref().unwrap_or_default().to_ascii_lowercase();
@@ -26,7 +23,7 @@ pub(super) fn refused(call: AnsweredCall<'_>, answer: &RawResponse) -> VendorErr
         409 => (Class::Unavailable, Done::Unknown),
         status => by_status(status),
     };
-    let text = own.unwrap_or_else(|| excerpt(answer));
+    let text = own.unwrap_or_else(|| answer.excerpt());
     let mut error = call.error(answer, class, done, &text);
     error.retry_after = error.retry_after.or_else(|| millis(answer));
     error
@@ -60,25 +57,6 @@ fn is_limit(words: &str) -> bool {
         ]
         .iter()
         .any(|phrase| words.contains(phrase))
-}
-
-fn excerpt(answer: &RawResponse) -> String {
-    if answer.is_empty() {
-        return "an empty answer".to_owned();
-    }
-    if answer.is_page() {
-        return "a web page".to_owned();
-    }
-    let text = String::from_utf8_lossy(&answer.body);
-    match text.trim_start().starts_with(['{', '[']) {
-        // It may hold a stream key.
-        true => "JSON of another shape than documented".to_owned(),
-        false => text
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(EXCERPT)
-            .collect(),
-    }
 }
 
 fn millis(answer: &RawResponse) -> Option<Duration> {

@@ -245,17 +245,19 @@ fn without_a_renewal_an_egress_that_may_come_back_is_waited_for_and_not_replaced
 
 #[test]
 fn where_there_are_no_recordings_none_is_searched_for_or_missed() {
-    let change = |c: &mut Capabilities| c.recordings = RecordingsKept::Nowhere;
-    without(change, |spec| {
-        let mut life = Life::live(spec);
-        life.handle(Event::Stop);
-        life.answer("stop_egress", Answer::Stopped);
-        life.answer("close_ingest", Answer::Closed);
-        life.answer("remove_ingest", Answer::Removed);
-        assert_eq!(life.phase(), Phase::Ended);
-        assert!(!life.called.contains(&"poll_recordings"));
-        assert!(!life.announced.contains(&Announcement::RecordingMissing));
-    });
+    for kept in [RecordingsKept::Nowhere, RecordingsKept::Unread] {
+        let change = |c: &mut Capabilities| c.recordings = kept;
+        without(change, |spec| {
+            let mut life = Life::live(spec);
+            life.handle(Event::Stop);
+            life.answer("stop_egress", Answer::Stopped);
+            life.answer("close_ingest", Answer::Closed);
+            life.answer("remove_ingest", Answer::Removed);
+            assert_eq!(life.phase(), Phase::Ended);
+            assert!(!life.called.contains(&"poll_recordings"));
+            assert!(!life.announced.contains(&Announcement::RecordingMissing));
+        });
+    }
 }
 
 #[test]

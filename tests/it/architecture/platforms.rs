@@ -50,7 +50,10 @@ const PLATFORMS: [PlatformRooms; 3] = [
     PlatformRooms {
         words: &["ivs", "amazonaws", "eventbridge"],
         rooms: &["platforms/ivs/", "config/ivs.rs"],
-        others: &[("config/mod.rs", "the section of its settings")],
+        others: &[
+            ("config/mod.rs", "the section of its settings"),
+            ("platforms/mod.rs", "composes the platforms of the settings"),
+        ],
     },
     PlatformRooms {
         words: &["mux", "live_stream", "passthrough", "reconnect-window"],

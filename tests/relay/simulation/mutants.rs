@@ -130,7 +130,7 @@ impl Mutant {
     /// Whether it can do harm on a platform.
     pub fn hurts(self, platform: &Platform) -> bool {
         let capabilities = &platform.capabilities;
-        let is_recorded = capabilities.recordings != RecordingsKept::Nowhere;
+        let is_recorded = capabilities.recordings.are_found();
         match self {
             Self::None => false,
             Self::OthersForgotten | Self::LookUpBelieved => {

@@ -119,9 +119,11 @@ impl Recorded {
                 dash_url: None,
                 thumbnail_url: None,
             },
-            RecordingsKept::Elsewhere | RecordingsKept::Nowhere => RecordingPlace::Elsewhere {
-                location: String::new(),
-            },
+            RecordingsKept::Elsewhere | RecordingsKept::Unread | RecordingsKept::Nowhere => {
+                RecordingPlace::Elsewhere {
+                    location: String::new(),
+                }
+            }
         };
         Recording {
             id: self.id.clone(),

@@ -9,8 +9,7 @@ use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
     Action, Announcement, Answer, Call, Class, Cleanup, CleanupJob, CreateRepeat, Durable,
     EgressHandle, EgressReading, EgressRef, Event, Fact, Failure, Hint, IngestOwner, Jitter,
-    Outcome, OutcomeCode, PageReport, Phase, Recording, RecordingState, RecordingsKept, Relay,
-    Spec, Step,
+    Outcome, OutcomeCode, PageReport, Phase, Recording, RecordingState, Relay, Spec, Step,
 };
 
 use super::dice::Dice;

@@ -227,8 +227,8 @@ impl Run {
     /// publishing. A second egress must not start while the first may publish: it has exited, was stopped, or answered
     /// 404 for the whole back-off.
     pub(super) fn check_before(&mut self, call: &Call) -> Result<(), String> {
-        let nowhere = self.spec.capabilities.recordings == RecordingsKept::Nowhere;
-        if nowhere && matches!(call, Call::PollRecordings { .. }) {
+        let are_found = self.spec.capabilities.recordings.are_found();
+        if !are_found && matches!(call, Call::PollRecordings { .. }) {
             return Err("recordings are searched for where there are none".into());
         }
         if let Call::CloseIngest {

@@ -156,7 +156,9 @@ impl Vendors {
                 id: self.session_name(input, recording),
                 recording_id: match self.spec.capabilities.recordings {
                     RecordingsKept::Platform => Some(recording.id.clone()),
-                    RecordingsKept::Elsewhere | RecordingsKept::Nowhere => None,
+                    RecordingsKept::Elsewhere
+                    | RecordingsKept::Unread
+                    | RecordingsKept::Nowhere => None,
                 },
             });
         let told = self.told_of_earlier(input, now);
@@ -220,7 +222,7 @@ impl Vendors {
 
     pub(super) fn recordings(&mut self, ingest: &str, thorough: bool, now: Ms) -> Vec<Recording> {
         let kept = self.spec.capabilities.recordings;
-        assert!(kept != RecordingsKept::Nowhere, "there are no recordings");
+        assert!(kept.are_found(), "there are no recordings");
         let Some(input) = self.inputs.iter().find(|input| input.id == ingest) else {
             return Vec::new();
         };
