@@ -81,7 +81,7 @@ fn after_faults_and_crashes_nothing_is_left_and_nothing_is_lost() {
         Ok(asked) => options(&asked),
         Err(_) => Options {
             folder: folder.path().to_owned(),
-            ..options("--relays 16 --hours 0.35 --speed 100 --settle 12s")
+            ..options("--relays 16 --hours 0.35 --speed 100 --settle 25s")
         },
     };
     let report = soak(&options);
@@ -147,6 +147,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
     .context("cannot start the simulated vendors")?;
     let mut rng = StdRng::seed_from_u64(seed);
     let channels = schedule::plan(options.relays, duration, &mut rng);
+    let ids: Vec<u64> = channels.iter().map(|channel| channel.id).collect();
     let mut service = Service::new(&vendors, options.speed, &folder)?;
     let client = service.client().clone();
     vendors.set_webhooks(WebhookUrls {
@@ -172,6 +173,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
         ..DatabaseSettings::default()
     })
     .await?;
+    let never_given_up = marketplace.give_up(&ids).await;
     let settled_after = settle(&client, &store, &vendors, options.settle).await;
 
     let relays = marketplace.relays(&started).await;
@@ -187,7 +189,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
         settled_after,
     };
     let (processes, errors) = (service.processes(), service.errors());
-    let report = Report::of(
+    let mut report = Report::of(
         run,
         started.len(),
         &relays,
@@ -196,6 +198,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
         errors,
         &state,
     );
+    report.kept.never_given_up = never_given_up;
     service.terminate().await;
     Ok(report)
 }

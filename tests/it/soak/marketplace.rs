@@ -78,7 +78,11 @@ impl<'a> Marketplace<'a> {
     }
 
     async fn start(&self, channel: u64, show: &Show) -> Option<String> {
-        let mut body = json!({ "channel_name": name(channel), "seller_uid": seller(channel) });
+        let mut body = json!({
+            "channel_name": name(channel),
+            "seller_uid": seller(channel),
+            "ingest_owner": if show.keeps { "channel" } else { "relay" },
+        });
         let more = match show.scenario {
             Scenario::Unrecorded => Some(("enable_recording", json!(false))),
             Scenario::Limited => Some(("max_duration_seconds", json!(SHORTEST_LIMIT.as_secs()))),
@@ -119,6 +123,24 @@ impl<'a> Marketplace<'a> {
             tokio::time::sleep(RETRY_EVERY).await;
         }
         None
+    }
+
+    /// Channels give up the ingests that they keep. Returns those that could not.
+    pub(super) async fn give_up(&self, channels: &[u64]) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let channels = channels.iter().map(|channel| async move {
+            let path = format!("/v1/channels/{channel}/ingest");
+            while Instant::now() < deadline {
+                let answer = self.client.call(Method::DELETE, &path, None, None).await;
+                // 409: a relay comes down, or the key is being renewed.
+                if answer.is_some_and(|(status, _)| [202, 404].contains(&status.as_u16())) {
+                    return None;
+                }
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            Some(format!("channel {channel}"))
+        });
+        join_all(channels).await.into_iter().flatten().collect()
     }
 
     /// Without those that cannot be read.

@@ -2,7 +2,7 @@
 
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relaykeeper::sandbox::WorldSnapshot;
@@ -51,6 +51,19 @@ pub(super) struct Ledger {
     pub(super) recorded: Duration,
 }
 
+/// Ingests that channels keep.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Kept {
+    /// Relays that used one.
+    pub(super) relays: usize,
+    /// The ingests.
+    pub(super) ingests: BTreeSet<String>,
+    /// The relays of each recording.
+    claims: BTreeMap<String, u32>,
+    /// Channels that could not give theirs up.
+    pub(super) never_given_up: Vec<String>,
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     pub(super) run: Run,
@@ -66,6 +79,7 @@ pub(super) struct Report {
     pub(super) cleanup: Cleanup,
     pub(super) left: Left,
     pub(super) ledger: Ledger,
+    pub(super) kept: Kept,
     pub(super) violations: BTreeMap<String, u32>,
     /// The ERROR lines of the service's log.
     pub(super) errors: Vec<String>,
@@ -94,6 +108,7 @@ impl Report {
             cleanup,
             left: Left::of(vendors),
             ledger: Ledger::default(),
+            kept: Kept::default(),
             violations: BTreeMap::new(),
             errors,
         };
@@ -122,9 +137,25 @@ impl Report {
         let replacements = relay.pointer("/agora/replacements").and_then(Value::as_u64);
         self.replacements += replacements.unwrap_or(0);
         let live_input = text("/stream_key_id");
+        let recordings = relay.get("recordings").and_then(Value::as_array);
+        let recordings = recordings.into_iter().flatten();
+        let claimed: Vec<&str> = recordings
+            .filter_map(|one| one.get("id")?.as_str())
+            .collect();
+        for recording in &claimed {
+            *self.kept.claims.entry((*recording).to_owned()).or_default() += 1;
+        }
+        let keeps = text("/ingest_owner") == Some("channel");
+        if let Some(ingest) = live_input.filter(|_| keeps) {
+            self.kept.relays += 1;
+            self.kept.ingests.insert(ingest.to_owned());
+        }
         let videos = vendors.videos.iter();
         let recorded: Vec<f64> = videos
-            .filter(|video| live_input == Some(video.live_input.as_str()))
+            .filter(|video| match keeps {
+                true => claimed.contains(&video.uid.as_str()),
+                false => live_input == Some(video.live_input.as_str()),
+            })
             .map(|video| video.duration_seconds)
             .collect();
         let cost = relay.get("cost");
@@ -173,6 +204,17 @@ impl Report {
             "the ledger is wrong:",
             &self.ledger.wrong,
         );
+        must(
+            self.kept.never_given_up.is_empty(),
+            "kept ingests were never given up:",
+            &self.kept.never_given_up,
+        );
+        let claims = self.kept.claims.iter();
+        let twice: Vec<String> = claims
+            .filter(|(_, relays)| **relays > 1)
+            .map(|(recording, _)| recording.clone())
+            .collect();
+        must(twice.is_empty(), "recordings of two relays:", &twice);
         must(
             self.processes.crashed.is_empty(),
             "the service ended by itself:",
@@ -304,6 +346,7 @@ mod tests {
             cleanup: Cleanup::default(),
             left: Left::default(),
             ledger: Ledger::default(),
+            kept: Kept::default(),
             violations: BTreeMap::from([("name_conflict".to_owned(), 1)]),
             errors: Vec::new(),
         }
@@ -312,7 +355,7 @@ mod tests {
     #[test]
     fn each_broken_promise_is_reported() {
         assert_eq!(good().broken(), Vec::<String>::new());
-        let breaks: [fn(&mut Report); 10] = [
+        let breaks: [fn(&mut Report); 12] = [
             |run| run.started = 0,
             |run| run.known = 0,
             |run| run.unfinished.push("a relay".into()),
@@ -325,6 +368,10 @@ mod tests {
             },
             |run| run.cleanup.open.push("delete_recording a recording".into()),
             |run| run.ledger.wrong.push("a relay has no row".into()),
+            |run| run.kept.never_given_up.push("channel 1".into()),
+            |run| {
+                run.kept.claims.insert("a recording".into(), 2);
+            },
             |run| run.processes.crashed.push("process 2".into()),
             |run| {
                 run.violations.insert("double_publish".into(), 1);

@@ -31,6 +31,8 @@ pub(super) enum Scenario {
 pub(super) struct Show {
     pub(super) number: u32,
     pub(super) scenario: Scenario,
+    /// Its channel keeps the ingest.
+    pub(super) keeps: bool,
     /// Since the start of the run.
     pub(super) begins: Duration,
     pub(super) ends: Duration,
@@ -57,11 +59,12 @@ pub(super) fn plan(shows: u32, duration: Duration, rng: &mut StdRng) -> Vec<Chan
         }
         let begins = slot * place + slot.mul_f64(rng.random_range(0.0..0.3));
         let ends = slot * place + slot.mul_f64(rng.random_range(0.6..0.95));
-        let scenario = scenario(rng);
+        let (scenario, keeps) = (scenario(rng), rng.random_bool(0.5));
         if let Some(channel) = channels.last_mut() {
             channel.shows.push(Show {
                 number,
                 scenario,
+                keeps,
                 begins,
                 ends,
             });

@@ -33,7 +33,12 @@ impl Report {
         }
         writeln!(text, "| **started** | **{}** |", self.started)?;
         writeln!(text, "| went live | {} |", self.went_live)?;
-        writeln!(text, "| egresses replaced | {} |\n", self.replacements)?;
+        writeln!(text, "| egresses replaced | {} |", self.replacements)?;
+        let (kept, ingests) = (self.kept.relays, self.kept.ingests.len());
+        writeln!(
+            text,
+            "| used an ingest that their channel keeps | {kept} of {ingests} ingests |\n"
+        )?;
         self.write_faults(text)?;
         self.write_end(text)?;
         match self.broken().as_slice() {
