@@ -149,6 +149,7 @@ impl NodeRunner {
                 self.status.set_readiness(Readiness::Starting);
             }
             session.drop_all().await;
+            self.context.vendors.publish_urls.forget_all();
         }
     }
 

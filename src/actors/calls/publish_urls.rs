@@ -27,6 +27,11 @@ impl PublishUrls {
         self.0.lock().insert(name, (version, url));
     }
 
+    /// A key that this process renewed may have been renewed again by the node that has the relay now, as the same version.
+    pub(in crate::actors) fn forget_all(&self) {
+        self.0.lock().clear();
+    }
+
     pub(super) fn forget(&self, platform: &str, ingest: &str) {
         let name = (platform.to_owned(), ingest.to_owned());
         self.0.lock().remove(&name);

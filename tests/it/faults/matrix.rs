@@ -263,10 +263,10 @@ pub fn kept_cases(wrong: Wrong) -> Vec<Case> {
         keeps: true,
         ..case
     };
-    // No show closes it.
-    let closes = |case: &Case| case.call == VendorCall::LiveInputUpdate;
+    // No show closes it, and it has recordings of many shows: they are searched for in a list since the show began.
+    let not_made = [VendorCall::LiveInputUpdate, VendorCall::LiveInputVideos];
     let mut cases: Vec<_> = cases(wrong).into_iter().map(kept).collect();
-    cases.retain(|case| !closes(case));
+    cases.retain(|case| !not_made.contains(&case.call));
     cases.extend(only_kept(wrong));
     cases
 }

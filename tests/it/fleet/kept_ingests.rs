@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
+use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall};
 use reqwest::Method;
 
 use super::nodes::{Nodes, on_postgres};
+use crate::support::proxy::Proxy;
 use crate::support::service::{Answer, alive, calls, nothing_is_left, options, show, violations};
 
 const LEASE: Duration = Duration::from_secs(4);
@@ -89,6 +90,61 @@ async fn three_nodes_make_one_ingest_and_it_outlives_the_node_whose_relay_used_i
         assert_eq!(Answer::to(given_up).await.status, 202);
         let gone = async || nothing_is_left(&fleet.vendors);
         fleet.until("nothing left", gone).await;
+    })
+    .await;
+}
+
+/// It renews a key and cannot save that; the node that takes its relay over renews the key again, as the same version.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_node_that_lost_its_lease_does_not_publish_with_a_key_that_another_renewed() {
+    on_postgres(async |database| {
+        // A call takes 400 ms.
+        let slow = Options {
+            latency: Duration::from_secs(8),
+            ..options()
+        };
+        let vendors = SimulatedVendors::start(slow).unwrap();
+        let server: url::Url = database.url.parse().unwrap();
+        let proxy = Proxy::to((server.host_str().unwrap(), server.port().unwrap())).await;
+        let mut by_proxy = server.clone();
+        by_proxy.set_port(Some(proxy.port())).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 0, settings()).await;
+        fleet.add_at(by_proxy.as_str()).await;
+        let body = show("show42");
+        let first = fleet.all[0].service.go_live(42, &body).await;
+        fleet.add().await;
+        let [cut_off, other] = fleet.all.as_slice() else {
+            panic!("two nodes");
+        };
+
+        let egress = alive(&fleet.vendors).remove(0);
+        assert!(fleet.vendors.kill(&egress.id, None));
+        let stale = "SELECT COUNT(*) FROM kept_ingests WHERE key_stale";
+        let is_stale = async || fleet.raw.number(stale).await == 1;
+        fleet.until("being renewed", is_stale).await;
+        proxy.cut();
+        other
+            .service
+            .relay_when(&first, "live with another egress", |relay| {
+                relay["phase"] == "live" && relay["agora"]["replacements"] == 1
+            })
+            .await;
+        let renewals = calls(&fleet.vendors, VendorCall::LiveInputRotateKeys).len();
+        assert_eq!(renewals, 2, "each node renewed it");
+        other.service.stop_channel(42).await;
+        let free = "SELECT COUNT(*) FROM kept_ingests WHERE holder IS NULL AND key_version = 1";
+        let is_free = async || fleet.raw.number(free).await == 1;
+        fleet.until("free", is_free).await;
+
+        proxy.mend();
+        cut_off.service.wait_until_ready().await;
+        let second = cut_off.service.go_live(42, &body).await;
+        assert_eq!(second["agora"]["replacements"], 0);
+        cut_off.service.stop_channel(42).await;
+        let over = async || fleet.number("ended_at IS NULL").await == 0;
+        fleet.until("all over", over).await;
+        assert_eq!(violations(&fleet.vendors), [""; 0]);
     })
     .await;
 }

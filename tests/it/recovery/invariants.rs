@@ -123,6 +123,15 @@ pub(crate) async fn check_kept(
             "{relays} relays, {recordings} recordings of {shows} shows, {videos} videos"
         ));
     }
+    let costs = raw.number("SELECT COUNT(*) FROM stream_costs").await;
+    let due = "SELECT COUNT(*) FROM relays WHERE live_at IS NOT NULL OR id IN (SELECT relay_id FROM recordings)";
+    let due = raw.number(due).await;
+    let ended = raw
+        .number("SELECT COUNT(*) FROM outbox WHERE type = 'relay.ended'")
+        .await;
+    if costs != due || ended != 2 {
+        return Err(format!("{costs} costs of {due} shows, {ended} ends told"));
+    }
     let missing = raw
         .number("SELECT COUNT(*) FROM outbox WHERE type = 'recording.missing'")
         .await;
