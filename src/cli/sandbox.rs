@@ -273,6 +273,7 @@ fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
             cloudflare_stream: address("cloudflare/stream"),
             agora: address("agora"),
             mux: address("mux"),
+            ivs: address("ivs"),
             ..WebhookUrls::default()
         },
         ..Options::default()

@@ -105,6 +105,60 @@ pub enum VendorCall {
     MuxWebhooks,
     #[strum(serialize = "mux_playback.manifest")]
     MuxManifest,
+    #[strum(serialize = "ivs.create_channel")]
+    IvsChannelCreate,
+    #[strum(serialize = "ivs.get_channel")]
+    IvsChannelGet,
+    #[strum(serialize = "ivs.batch_get_channel")]
+    IvsChannelBatchGet,
+    #[strum(serialize = "ivs.list_channels")]
+    IvsChannelList,
+    #[strum(serialize = "ivs.update_channel")]
+    IvsChannelUpdate,
+    #[strum(serialize = "ivs.delete_channel")]
+    IvsChannelDelete,
+    #[strum(serialize = "ivs.create_stream_key")]
+    IvsKeyCreate,
+    #[strum(serialize = "ivs.get_stream_key")]
+    IvsKeyGet,
+    #[strum(serialize = "ivs.batch_get_stream_key")]
+    IvsKeyBatchGet,
+    #[strum(serialize = "ivs.list_stream_keys")]
+    IvsKeyList,
+    #[strum(serialize = "ivs.delete_stream_key")]
+    IvsKeyDelete,
+    #[strum(serialize = "ivs.get_stream")]
+    IvsStreamGet,
+    #[strum(serialize = "ivs.list_streams")]
+    IvsStreamList,
+    #[strum(serialize = "ivs.stop_stream")]
+    IvsStreamStop,
+    #[strum(serialize = "ivs.list_stream_sessions")]
+    IvsSessionList,
+    #[strum(serialize = "ivs.get_stream_session")]
+    IvsSessionGet,
+    #[strum(serialize = "ivs.get_recording_configuration")]
+    IvsRecordingConfigurationGet,
+    #[strum(serialize = "ivs.list_tags_for_resource")]
+    IvsTagsGet,
+    #[strum(serialize = "ivs.tag_resource")]
+    IvsTagsAdd,
+    #[strum(serialize = "ivs.untag_resource")]
+    IvsTagsRemove,
+    #[strum(serialize = "ivs_playback.manifest")]
+    IvsManifest,
+    #[strum(serialize = "ivs_playback.recording")]
+    IvsRecording,
+    #[strum(serialize = "s3.list_objects_v2")]
+    S3List,
+    #[strum(serialize = "s3.get_object")]
+    S3Get,
+    #[strum(serialize = "s3.head_object")]
+    S3Head,
+    #[strum(serialize = "s3.delete_object")]
+    S3Delete,
+    #[strum(serialize = "s3.delete_objects")]
+    S3DeleteMany,
     #[strum(serialize = "agora.cloud_recording.acquire")]
     Acquire,
     #[strum(serialize = "agora.cloud_recording.start")]
@@ -131,40 +185,9 @@ pub enum VendorCall {
     Hosts,
 }
 
-/// Whose quota and error format apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Product {
-    Cloudflare,
-    Customer,
-    Mux,
-    MuxPlayback,
-    CloudRecording,
-    MediaPush,
-    Channel,
-}
-
 impl VendorCall {
     /// The variant's text.
     pub fn name(self) -> &'static str {
         self.into()
-    }
-
-    pub(super) fn product(self) -> Product {
-        let name = self.name();
-        if name.starts_with("cloudflare.") {
-            Product::Cloudflare
-        } else if name.starts_with("customer.") {
-            Product::Customer
-        } else if name.starts_with("mux.") {
-            Product::Mux
-        } else if name.starts_with("mux_playback.") {
-            Product::MuxPlayback
-        } else if name.starts_with("agora.cloud_recording.") {
-            Product::CloudRecording
-        } else if name.starts_with("agora.media_push.") {
-            Product::MediaPush
-        } else {
-            Product::Channel
-        }
     }
 }

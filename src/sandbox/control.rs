@@ -284,6 +284,7 @@ fn webhooks(world: &World, body: &Value) -> Result<(), String> {
         state.webhooks.cloudflare_stream = url("cloudflare_stream");
         state.webhooks.agora = url("agora");
         state.webhooks.mux = url("mux");
+        state.webhooks.ivs = url("ivs");
         state.webhooks.duplicates = flag("duplicates");
         state.webhooks.reordered = flag("reordered");
     });
@@ -310,6 +311,10 @@ fn quotas(world: &World, body: &Value) -> Result<(), String> {
                 "hosts_per_second" => quotas.hosts_per_second = number,
                 "mux_posts_per_second" => quotas.mux_posts_per_second = number,
                 "mux_others_per_second" => quotas.mux_others_per_second = number,
+                "ivs_per_second" => quotas.ivs_per_second = number,
+                "ivs_tags_per_second" => quotas.ivs_tags_per_second = number,
+                "ivs_channels" => quotas.ivs_channels = size,
+                "ivs_streams" => quotas.ivs_streams = size,
                 "max_egresses" => quotas.max_egresses = size,
                 "max_converters" => quotas.max_converters = size,
                 "max_full_hd_converters" => quotas.max_full_hd_converters = size,

@@ -1,21 +1,21 @@
 //! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §3`).
 
-mod test_video;
-
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::calls::VendorCall;
+use super::host::{Host, public_host};
 use super::http::{CallContext, SimRequest, SimResponse};
+use super::media::{INIT, STILL, playlist, segment, segment_number};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
-const SEGMENT_SECONDS: u64 = 2;
 /// The viewer count of a playable live input.
 const VIEWERS: u64 = 7;
 
-pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
+pub(super) const HOST: Host = public_host(route, dispatch);
+
+fn route(ask: &SimRequest) -> Option<VendorCall> {
     if ask.method != "GET" {
         return None;
     }
@@ -28,13 +28,13 @@ pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
         ] => Some(VendorCall::Manifest),
         [_, "manifest", "init.mp4"] => Some(VendorCall::Manifest),
-        [_, "manifest", file] if segment(file).is_some() => Some(VendorCall::Manifest),
+        [_, "manifest", file] if segment_number(file).is_some() => Some(VendorCall::Manifest),
         [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(VendorCall::Thumbnail),
         _ => None,
     }
 }
 
-pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
+fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     let uid = cx.ask.part(0);
     let input = cx.state.live_inputs.get(uid).filter(|input| !input.deleted);
     let video = cx.state.videos.get(uid).filter(|video| !video.deleted);
@@ -154,33 +154,10 @@ fn manifest(
 
 /// A segment of the test video, or its beginning.
 pub(super) fn test_file(file: &str) -> SimResponse {
-    match segment(file) {
-        Some(number) => SimResponse::file("video/mp4", test_video::segment(number)),
-        None => SimResponse::file("video/mp4", test_video::INIT),
+    match segment_number(file) {
+        Some(number) => SimResponse::file("video/mp4", segment(number)),
+        None => SimResponse::file("video/mp4", INIT),
     }
-}
-
-pub(super) fn segment(file: &str) -> Option<u64> {
-    file.strip_prefix("seg_")?
-        .strip_suffix(".m4s")?
-        .parse()
-        .ok()
-}
-
-/// The newest five segments of a broadcast, or all of a recording.
-pub(super) fn playlist(shown: Duration, over: bool) -> String {
-    let end = shown.as_secs() / SEGMENT_SECONDS + 1;
-    let first = if over { 0 } else { end.saturating_sub(5) };
-    let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
-    );
-    for segment in first..end {
-        let _ = writeln!(text, "#EXTINF:{SEGMENT_SECONDS}.000,\nseg_{segment}.m4s");
-    }
-    if over {
-        text.push_str("#EXT-X-ENDLIST\n");
-    }
-    text
 }
 
 fn dash(shown: Duration, over: bool) -> String {
@@ -199,6 +176,6 @@ fn thumbnail(
     match (input, video) {
         (Some(input), _) if !input.has_manifest(cx.now) => SimResponse::empty(204),
         (None, None) => SimResponse::text(404, "text/plain", "Not Found"),
-        _ => SimResponse::file("image/jpeg", test_video::STILL),
+        _ => SimResponse::file("image/jpeg", STILL),
     }
 }

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::sigv4::SignedCall;
 use super::world::{World, WorldState};
 
 /// Kept so that a fault can close the connection.
@@ -19,6 +20,9 @@ pub(super) struct SimRequest {
     /// Percent-decoded segments.
     pub(super) path: Vec<String>,
     pub(super) query: Vec<(String, String)>,
+    /// As sent.
+    raw_path: String,
+    raw_query: String,
     headers: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) line: String,
@@ -39,6 +43,8 @@ impl SimRequest {
             query: url::form_urlencoded::parse(request.query_string().as_bytes())
                 .into_owned()
                 .collect(),
+            raw_path: request.uri().path().to_owned(),
+            raw_query: request.query_string().to_owned(),
             headers: request
                 .headers()
                 .iter()
@@ -51,6 +57,16 @@ impl SimRequest {
                 .collect(),
             body,
             line: format!("{} {}", request.method(), request.uri().path()),
+        }
+    }
+
+    pub(super) fn signed(&self) -> SignedCall<'_> {
+        SignedCall {
+            method: &self.method,
+            path: &self.raw_path,
+            query: &self.raw_query,
+            headers: &self.headers,
+            body: &self.body,
         }
     }
 

@@ -1,7 +1,7 @@
-//! Agora, Cloudflare and Mux, simulated over HTTP on loopback: strict as their documents say, and able to fail on request.
+//! Agora, Cloudflare, Mux and Amazon IVS, simulated over HTTP on loopback: strict as their documents say, and able to fail on request.
 //!
-//! An independent reading of `cloudflare-stream.md`, `mux.md` and `agora.md`, which shares no code with the clients in `vendors`. Where the
-//! documents are silent, it takes the stricter reading.
+//! An independent reading of the vendors' documents, which shares no code with the clients in `vendors` and `platforms`. Where the documents are
+//! silent, it takes the stricter reading.
 //!
 //! ```no_run
 //! use relaykeeper::sandbox::{Options, SimulatedVendors};
@@ -29,6 +29,14 @@
 //! encoder 60 s later; `disable` does both at once. The asset is `ready` from going live on, and complete
 //! [`Options::recording_ready_after`] after the end.
 //!
+//! To Amazon IVS it connects at `rtmps://{ingestEndpoint}:443/app/`, with a channel's stream key; a second encoder is refused, with the
+//! same violation, unless [`Options::ivs_new_encoder_replaces`]. Each connection is a stream of its own, which is live
+//! [`Options::playable_after`] later and ends [`Options::ivs_ends_after`] after the encoder has left. Only then can the channel be deleted.
+//! Deleting the key disconnects no encoder; `StopStream` does; so does IVS within a second when the egress's bitrate or canvas exceeds
+//! the channel type's limit. A recording ends with the stream, the configuration's reconnect window and
+//! [`Options::recording_ready_after`], unless a stream of the same size and bitrate continues it within the window. Its objects are in the
+//! bucket, which the simulated S3 has and the playback host serves under `/vod/`.
+//!
 //! A Cloud Recording task opens its page (`GET`; any status but 200 ends the task with code 5) and acts as the page's script:
 //! - `POST {origin}/recorder/token` `{"query":"<the page's query>"}` → `{"app_id","channel","uid","token"}`, retried every 2 s until
 //!   2xx. With an invalid token (violation `token_refused`) the page never becomes ready. `seller_uid` in the answer sets the uid
@@ -47,6 +55,8 @@
 //! - `PUT` with a partial `recording` resets its other keys; a repeated `Idempotency-Key` returns the live input's current state.
 //! - Mux: 401 `unauthorized`, 404 `not_found`, 429 `rate_limit_exceeded`; unknown fields and parameters, and `complete`, `disable` and
 //!   `enable` without an effect: 400 `invalid_parameters`; an asset of a running broadcast cannot be deleted: 400.
+//! - IVS: unknown fields are refused; before its stream is live, a channel is not broadcasting, but cannot be changed or deleted; S3 takes
+//!   `UNSIGNED-PAYLOAD`, and checks a body's checksum if it is CRC32, SHA-1 or SHA-256.
 //! - Token errors: wrong 403/10000 (verify routes 401/1000), missing 401/10000, malformed 400/6003. Wrong account: 404/7003.
 //! - The manifest of a signed live input is 401, hidden views are 403; `/lifecycle` of a video uid says `isInput: false`.
 //! - A refused push stays `disconnected` until it is updated; a converter stays `failed`.
@@ -64,7 +74,7 @@
 //! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: all sellers; `"by":"role"`: a role switch, not a join or leave |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}`; see [`VendorFault`] |
 //! | `DELETE /control/faults` | none |
-//! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"mux":url,"duplicates":bool,"reordered":bool}`; missing means off |
+//! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"mux":url,"ivs":url,"duplicates":bool,"reordered":bool}`; missing means off |
 //! | `PUT /control/quotas` | any fields of [`Quotas`], with a number (`cloudflare_window_seconds` for the window) |
 //! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`: [`SimulatedVendors::kill`] |
 //! | `POST /control/egresses/{sid or converter id}/drop` | `{"seconds":20}`: [`SimulatedVendors::drop_feed`] |
@@ -79,10 +89,16 @@ mod control;
 mod customer;
 mod egress;
 mod fault;
+mod host;
 mod http;
+mod ivs;
+mod listeners;
+mod media;
 mod mux;
 mod options;
+mod s3;
 mod server;
+mod sigv4;
 mod simulated_vendors;
 mod snapshot;
 mod world;

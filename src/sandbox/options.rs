@@ -38,6 +38,14 @@ pub struct Quotas {
     pub mux_posts_per_second: u32,
     /// Mux's other calls per second, after 20 at once.
     pub mux_others_per_second: u32,
+    /// Calls of each of IVS's operations per second, after as many at once.
+    pub ivs_per_second: u32,
+    /// The same for operations on tags.
+    pub ivs_tags_per_second: u32,
+    /// IVS's channels; above: 402.
+    pub ivs_channels: usize,
+    /// IVS's concurrent broadcasts; above: the encoder is refused.
+    pub ivs_streams: usize,
 }
 
 impl Default for Quotas {
@@ -53,6 +61,10 @@ impl Default for Quotas {
             max_full_hd_converters: 0,
             mux_posts_per_second: 1,
             mux_others_per_second: 1,
+            ivs_per_second: 5,
+            ivs_tags_per_second: 10,
+            ivs_channels: 5000,
+            ivs_streams: 100,
         }
     }
 }
@@ -68,6 +80,8 @@ pub struct WebhookUrls {
     pub agora: Option<String>,
     /// All events of the environment, besides the webhooks of the API.
     pub mux: Option<String>,
+    /// All events of IVS.
+    pub ivs: Option<String>,
     /// Whether each is delivered twice.
     pub duplicates: bool,
     /// Whether each is delayed by up to 5 simulated seconds.
@@ -158,6 +172,22 @@ pub struct Options {
     pub mux_asset_id_after: Duration,
     /// Whether the plan has no live streams: then `create` answers 400 (`mux.md §1.4`).
     pub mux_free_plan: bool,
+    /// From an encoder's disconnection to the end of IVS's stream (`Session Ended` precedes `Stream End`).
+    pub ivs_ends_after: Duration,
+    /// From a channel's creation until lists have it (unverified at the vendor).
+    pub ivs_listed_after: Duration,
+    /// Whether a second encoder replaces the first, or is refused (unverified at the vendor).
+    pub ivs_new_encoder_replaces: bool,
+    /// Whether the account is too new to change channels: 403 `PendingVerification`.
+    pub ivs_pending_verification: bool,
+    /// Whether the AWS credentials need a session token.
+    pub ivs_temporary_credentials: bool,
+    /// The recording configuration's `recordingReconnectWindowSeconds`.
+    pub ivs_recording_window_seconds: u64,
+    /// The recording configuration's `state`.
+    pub ivs_recording_state: &'static str,
+    /// Whether recordings end with a failure.
+    pub ivs_recordings_fail: bool,
     /// Whether lists also contain malformed entries.
     pub odd_entries: bool,
     pub webhooks: WebhookUrls,
@@ -205,6 +235,14 @@ impl Default for Options {
             converter_page_size: 500,
             mux_asset_id_after: Duration::from_secs(2),
             mux_free_plan: false,
+            ivs_ends_after: Duration::from_secs(2),
+            ivs_listed_after: Duration::ZERO,
+            ivs_new_encoder_replaces: false,
+            ivs_pending_verification: false,
+            ivs_temporary_credentials: false,
+            ivs_recording_window_seconds: 0,
+            ivs_recording_state: "ACTIVE",
+            ivs_recordings_fail: false,
             odd_entries: false,
             webhooks: WebhookUrls::default(),
         }

@@ -7,11 +7,28 @@ use std::time::Duration;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::calls::{Product, VendorCall};
+use super::calls::VendorCall;
 use super::fault::FaultKind;
+use super::host::Host;
 use super::http::{CallContext, ClientSocket, SimRequest, SimResponse};
+use super::listeners::Listener;
 use super::world::World;
-use super::{agora, cloudflare, control, customer, mux};
+use super::{agora, cloudflare, control, customer, ivs, mux, s3};
+
+/// `None`: the control API.
+fn host_of(listener: Listener) -> Option<&'static Host> {
+    match listener {
+        Listener::Cloudflare => Some(&cloudflare::API),
+        Listener::Customer => Some(&customer::HOST),
+        Listener::Agora | Listener::AgoraFallback => Some(&agora::API),
+        Listener::Mux => Some(&mux::API),
+        Listener::MuxPlayback => Some(&mux::PLAYBACK),
+        Listener::Ivs => Some(&ivs::API),
+        Listener::IvsPlayback => Some(&ivs::PLAYBACK),
+        Listener::S3 => Some(&s3::API),
+        Listener::Control => None,
+    }
+}
 
 /// The local port tells which vendor is called.
 pub(super) async fn serve(
@@ -21,35 +38,15 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let ask = SimRequest::new(&request, body);
     let port = request.app_config().local_addr().port();
-    let ports = &world.addresses;
-    if port == ports.control {
+    let Some(host) = world.addresses.at(port).and_then(host_of) else {
         return control::answer(&world, &ask).into_response();
-    }
-    let call = if port == ports.cloudflare {
-        cloudflare::route(&ask)
-    } else if port == ports.customer {
-        customer::route(&ask)
-    } else if port == ports.mux {
-        mux::route(&ask)
-    } else if port == ports.mux_playback {
-        mux::route_playback(&ask)
-    } else {
-        agora::route(&ask)
     };
-    let Some(call) = call else {
-        let answer = if port == ports.cloudflare {
-            cloudflare::no_route()
-        } else if port == ports.customer {
-            SimResponse::text(404, "text/plain", "Not Found")
-        } else if port == ports.mux || port == ports.mux_playback {
-            mux::not_found()
-        } else {
-            agora::no_route()
-        };
+    let Some(call) = (host.route)(&ask) else {
+        let answer = (host.no_route)();
         world.with(|state, _| state.called(None, ask.line.clone(), Some(answer.status)));
         return answer.into_response();
     };
-    let outcome = answer(&world, call, &ask).await;
+    let outcome = answer(&world, host, call, &ask).await;
     let status = outcome.as_ref().map(|answer| answer.status);
     world.with(|state, _| state.called(Some(call), ask.line.clone(), status));
     match outcome {
@@ -64,7 +61,12 @@ pub(super) async fn serve(
 }
 
 /// `None`: close the connection.
-async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<SimResponse> {
+async fn answer(
+    world: &World,
+    host: &Host,
+    call: VendorCall,
+    ask: &SimRequest,
+) -> Option<SimResponse> {
     let fault = world.with(|state, now| state.faults.take(call, now));
     match &fault {
         Some(FaultKind::Refuse) => return None,
@@ -74,26 +76,31 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
         }
         Some(FaultKind::Status(status, retry_after)) => {
             world.clock.sleep(world.options.latency).await;
-            let answer = refusal(call, *status);
+            let answer = (host.fault)(call, *status);
             return Some(match retry_after {
                 Some(seconds) => answer.with("Retry-After", seconds.to_string()),
                 None => answer,
             });
         }
-        Some(FaultKind::NotFoundFor(_)) => return Some(refusal(call, 404)),
+        Some(FaultKind::NotFoundFor(_)) => return Some((host.fault)(call, 404)),
         Some(FaultKind::Page(status)) => {
             world.clock.sleep(world.options.latency).await;
             return Some(page(*status));
         }
         Some(FaultKind::Code(status, code)) => {
             world.clock.sleep(world.options.latency).await;
-            return Some(coded(call, *status, *code));
+            return Some((host.coded)(*status, *code));
         }
         Some(FaultKind::StatusAfter(_) | FaultKind::CutAfter | FaultKind::NotJson) | None => {}
     }
     let options = &world.options;
     // Half of it before the call takes effect, half after.
-    let takes = if [VendorCall::LiveInputCreate, VendorCall::MuxStreamCreate].contains(&call) {
+    let creates = [
+        VendorCall::LiveInputCreate,
+        VendorCall::MuxStreamCreate,
+        VendorCall::IvsChannelCreate,
+    ];
+    let takes = if creates.contains(&call) {
         options.create_latency
     } else if call == VendorCall::Acquire {
         options.acquire_latency
@@ -105,7 +112,7 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
     let half = takes / 2;
     world.clock.sleep(half).await;
     let answer = world.with(|state, now| {
-        dispatch(
+        (host.dispatch)(
             call,
             &mut CallContext {
                 world,
@@ -123,7 +130,7 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
     world.clock.sleep(half + answer.delay).await;
     match fault {
         Some(FaultKind::CutAfter) => None,
-        Some(FaultKind::StatusAfter(status)) => Some(refusal(call, status)),
+        Some(FaultKind::StatusAfter(status)) => Some((host.fault)(call, status)),
         Some(FaultKind::NotJson) => Some(page(200)),
         Some(
             FaultKind::Status(..)
@@ -137,48 +144,10 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
     }
 }
 
-fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
-    match call.product() {
-        Product::Cloudflare => cloudflare::dispatch(call, cx),
-        Product::Customer => customer::dispatch(call, cx),
-        Product::Mux => mux::dispatch(call, cx),
-        Product::MuxPlayback => mux::dispatch_playback(cx),
-        Product::CloudRecording | Product::MediaPush | Product::Channel => {
-            agora::dispatch(call, cx)
-        }
-    }
-}
-
 fn page(status: u16) -> SimResponse {
     SimResponse::text(
         status,
         "text/html",
         "<!doctype html><title>One moment</title>",
     )
-}
-
-fn coded(call: VendorCall, status: u16, code: u32) -> SimResponse {
-    match call.product() {
-        Product::Cloudflare => cloudflare::coded(status, code),
-        Product::Mux => mux::error(status, "simulated", &code.to_string()),
-        Product::Customer | Product::MuxPlayback => {
-            SimResponse::text(status, "text/plain", format!("error code: {code}"))
-        }
-        Product::CloudRecording | Product::MediaPush | Product::Channel => {
-            agora::refused(status, code, "simulated fault")
-        }
-    }
-}
-
-fn refusal(call: VendorCall, status: u16) -> SimResponse {
-    match call.product() {
-        Product::Cloudflare => cloudflare::fault(status),
-        Product::Mux => mux::fault(status),
-        Product::Customer | Product::MuxPlayback => {
-            SimResponse::text(status, "text/plain", format!("error code: {status}"))
-        }
-        Product::CloudRecording | Product::MediaPush | Product::Channel => {
-            agora::fault(call, status)
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The Rust interface to the simulated vendors.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -16,9 +16,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::control::HostChange;
 use super::fault::VendorFault;
 use super::http::ClientSocket;
+use super::listeners::{Addresses, Listener};
 use super::options::{Options, Quotas, WebhookUrls};
 use super::snapshot::WorldSnapshot;
-use super::world::{Addresses, BackgroundJob, Credentials, Dice, World, deliver};
+use super::world::{BackgroundJob, Credentials, Dice, IVS_REGION, World, deliver};
 use super::{egress, server};
 
 /// For the cloud browser's requests and for webhooks, wall clock.
@@ -49,41 +50,7 @@ impl SimulatedVendors {
     pub fn start(options: Options) -> io::Result<Self> {
         // Fails if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listeners = [
-            bind(options.cloudflare_port)?,
-            bind(options.customer_port)?,
-            bind(options.agora_port)?,
-            bind(0)?,
-            bind(0)?,
-            bind(options.mux_port)?,
-            bind(options.mux_playback_port)?,
-        ];
-        let mut ports = Vec::new();
-        for listener in &listeners {
-            ports.push(listener.local_addr()?.port());
-        }
-        let [
-            cloudflare,
-            customer,
-            agora,
-            agora_fallback,
-            control,
-            mux,
-            mux_playback,
-        ] = ports.as_slice()
-        else {
-            return Err(io::Error::other("seven addresses were bound"));
-        };
-        let addresses = Addresses {
-            cloudflare: *cloudflare,
-            customer: *customer,
-            agora: *agora,
-            agora_fallback: *agora_fallback,
-            control: *control,
-            mux: *mux,
-            mux_playback: *mux_playback,
-        };
+        let (addresses, listeners) = Addresses::bind(&options)?;
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
@@ -118,23 +85,23 @@ impl SimulatedVendors {
     }
 
     pub fn agora_base_url(&self) -> String {
-        Addresses::url(self.world.addresses.agora)
+        self.world.addresses.url(Listener::Agora)
     }
 
     pub fn agora_fallback_base_url(&self) -> String {
-        Addresses::url(self.world.addresses.agora_fallback)
+        self.world.addresses.url(Listener::AgoraFallback)
     }
 
     pub fn control_url(&self) -> String {
-        Addresses::url(self.world.addresses.control)
+        self.world.addresses.url(Listener::Control)
     }
 
     pub fn mux_api_base_url(&self) -> String {
-        Addresses::url(self.world.addresses.mux)
+        self.world.addresses.url(Listener::Mux)
     }
 
     pub fn mux_playback_base_url(&self) -> String {
-        Addresses::url(self.world.addresses.mux_playback)
+        self.world.addresses.url(Listener::MuxPlayback)
     }
 
     pub fn mux_token_id(&self) -> &str {
@@ -148,6 +115,53 @@ impl SimulatedVendors {
     /// Signs messages to [`WebhookUrls::mux`].
     pub fn mux_webhook_secret(&self) -> &str {
         &self.world.keys.mux_webhook_secret
+    }
+
+    pub fn ivs_api_base_url(&self) -> String {
+        self.world.addresses.url(Listener::Ivs)
+    }
+
+    pub fn ivs_playback_base_url(&self) -> String {
+        self.world.addresses.url(Listener::IvsPlayback)
+    }
+
+    pub fn ivs_s3_endpoint(&self) -> String {
+        self.world.addresses.url(Listener::S3)
+    }
+
+    /// Serves the objects of the bucket to players.
+    pub fn ivs_vod_base_url(&self) -> String {
+        format!("{}/vod", self.ivs_playback_base_url())
+    }
+
+    pub fn ivs_region(&self) -> &str {
+        IVS_REGION
+    }
+
+    pub fn ivs_access_key_id(&self) -> &str {
+        &self.world.keys.ivs.access_key_id
+    }
+
+    pub fn ivs_secret_access_key(&self) -> &str {
+        &self.world.keys.ivs.secret_access_key
+    }
+
+    /// With [`Options::ivs_temporary_credentials`].
+    pub fn ivs_session_token(&self) -> &str {
+        &self.world.keys.ivs.session_token
+    }
+
+    pub fn ivs_recording_configuration_arn(&self) -> &str {
+        &self.world.keys.ivs.recording_configuration
+    }
+
+    pub fn ivs_recording_bucket(&self) -> &str {
+        &self.world.keys.ivs.bucket
+    }
+
+    /// The `x-relaykeeper-secret` of messages to [`WebhookUrls::ivs`].
+    pub fn ivs_webhook_secret(&self) -> &str {
+        &self.world.keys.ivs.webhook_secret
     }
 
     pub fn account_id(&self) -> &str {
@@ -237,6 +251,27 @@ impl SimulatedVendors {
             ("MUX_API_BASE_URL", &self.mux_api_base_url()),
             ("MUX_PLAYBACK_BASE_URL", &self.mux_playback_base_url()),
             ("MUX_WEBHOOK_SECRET", self.mux_webhook_secret()),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+    }
+
+    /// Variables that put IVS on too.
+    pub fn ivs_environment(&self) -> Vec<(&'static str, String)> {
+        [
+            ("AWS_REGION", self.ivs_region()),
+            ("AWS_ACCESS_KEY_ID", self.ivs_access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", self.ivs_secret_access_key()),
+            ("IVS_API_BASE_URL", &self.ivs_api_base_url()),
+            ("IVS_PLAYBACK_BASE_URL", &self.ivs_playback_base_url()),
+            (
+                "IVS_RECORDING_CONFIGURATION_ARN",
+                self.ivs_recording_configuration_arn(),
+            ),
+            ("IVS_RECORDING_BUCKET", self.ivs_recording_bucket()),
+            ("IVS_S3_ENDPOINT", &self.ivs_s3_endpoint()),
+            ("IVS_VOD_BASE_URL", &self.ivs_vod_base_url()),
+            ("IVS_WEBHOOK_SECRET", self.ivs_webhook_secret()),
         ]
         .map(|(name, value)| (name, value.to_owned()))
         .to_vec()
@@ -335,7 +370,7 @@ impl Drop for SimulatedVendors {
 
 fn run(
     world: &Arc<World>,
-    listeners: [TcpListener; 7],
+    listeners: Vec<TcpListener>,
     mut work: UnboundedReceiver<BackgroundJob>,
     mut stopped: UnboundedReceiver<()>,
     ready: &mpsc::Sender<io::Result<()>>,
@@ -376,7 +411,7 @@ fn run(
     });
 }
 
-fn serve(world: &Arc<World>, listeners: [TcpListener; 7]) -> io::Result<Server> {
+fn serve(world: &Arc<World>, listeners: Vec<TcpListener>) -> io::Result<Server> {
     let data = Data::new(Arc::clone(world));
     let mut server = HttpServer::new(move || {
         App::new()

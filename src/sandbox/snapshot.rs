@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::world::{
-    CallRecord, MuxStatus, SimMuxStream, TaskPhase, Violation, WorldState, duration_seconds_of,
-    video_state,
+    CallRecord, MuxStatus, SimChannel, SimMuxStream, TaskPhase, Violation, WorldState,
+    duration_seconds_of, video_state,
 };
 
 /// The vendors' state at one moment, without secrets. Lists have the oldest first and include what is deleted or ended.
@@ -32,7 +32,7 @@ pub struct WorldSnapshot {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct LiveInputSnapshot {
-    /// `cloudflare` or `mux`.
+    /// `cloudflare`, `mux` or `ivs`.
     pub platform: &'static str,
     pub uid: String,
     pub meta: Value,
@@ -116,6 +116,21 @@ pub(super) fn of(
         duration_seconds: duration_seconds_of(to_wire(asset.length(now))),
         deleted: asset.deleted,
     });
+    let mut channels: Vec<_> = state.ivs.channels.values().collect();
+    channels.sort_by_key(|channel| channel.number);
+    let mut recordings: Vec<_> = state.ivs.recordings.values().collect();
+    recordings.sort_by_key(|recording| recording.number);
+    let recordings = recordings.into_iter().map(|recording| VideoSnapshot {
+        uid: recording.prefix.clone(),
+        live_input: recording.channel.clone(),
+        state: match (recording.is_live(), recording.is_over) {
+            (true, _) => "live-inprogress",
+            (false, true) => "ready",
+            (false, false) => "inprogress",
+        },
+        duration_seconds: duration_seconds_of(to_wire(recording.length(now))),
+        deleted: state.is_ivs_recording_deleted(&recording.prefix),
+    });
     let publishing =
         |connection: Option<u64>| connection.is_some_and(|connection| state.connected(connection));
     let tasks = state.tasks.values().map(|task| EgressSnapshot {
@@ -179,6 +194,7 @@ pub(super) fn of(
                 video_uid: input.video.clone(),
             })
             .chain(mux_streams.into_iter().map(mux_stream))
+            .chain(channels.into_iter().map(ivs_channel))
             .collect(),
         egresses: tasks.chain(converters).collect(),
         videos: videos
@@ -191,6 +207,7 @@ pub(super) fn of(
                 deleted: video.deleted,
             })
             .chain(assets)
+            .chain(recordings)
             .collect(),
         violations: newest(&state.violations, |one| one.at >= since),
         calls: newest(&state.calls, |call| call.at >= since),
@@ -216,6 +233,27 @@ fn mux_stream(stream: &SimMuxStream) -> LiveInputSnapshot {
             .filter(|_| stream.playable())
             .map(|since| since.as_secs_f64()),
         video_uid: stream.asset.clone(),
+    }
+}
+
+fn ivs_channel(channel: &SimChannel) -> LiveInputSnapshot {
+    let since = channel.playable_since();
+    LiveInputSnapshot {
+        platform: "ivs",
+        uid: channel.arn.clone(),
+        meta: json!({"name": channel.settings.name, "tags": channel.tags}),
+        enabled: channel.key.is_some(),
+        deleted: channel.deleted,
+        created: channel.created,
+        recording_mode: match channel.settings.recording_configuration.as_str() {
+            "" => "off".to_owned(),
+            _ => "automatic".to_owned(),
+        },
+        timeout_seconds: None,
+        encoders: channel.encoders(),
+        playable: since.is_some(),
+        playable_since_seconds: since.map(|since| since.as_secs_f64()),
+        video_uid: channel.recording().cloned(),
     }
 }
 

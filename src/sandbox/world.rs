@@ -1,9 +1,13 @@
-//! The state of both vendors, behind one lock.
+//! The state of all vendors, behind one lock.
 
 mod clock;
 mod converters;
 mod credentials;
+mod dice;
 mod ingest;
+mod ivs;
+mod ivs_broadcast;
+mod ivs_recordings;
 mod live_inputs;
 mod mux;
 mod mux_broadcast;
@@ -24,12 +28,19 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::calls::VendorCall;
 use super::fault::Faults;
+use super::listeners::{Addresses, Listener};
 use super::options::{Options, Quotas, WebhookUrls};
+use super::sigv4::Signer;
 
 pub(super) use clock::{duration_seconds_of, stamp};
 pub(super) use converters::{BRIEF, ConverterEvent, Converters, SimConverter};
-pub(super) use credentials::{Credentials, Dice};
+pub(super) use credentials::Credentials;
+pub(super) use dice::Dice;
 pub(super) use ingest::RTMPS_URL;
+pub(super) use ivs::{
+    IvsChannelSettings, REGION as IVS_REGION, SimAwsAccount, SimChannel, SimObject, SimSession,
+    SimStreamKey, SimVideoProfile, channel_object as ivs_channel_object, seconds as ivs_seconds,
+};
 pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVideoState};
 pub(super) use mux::{
     MuxPlaybackId, MuxState, MuxStatus, MuxStreamSettings, MuxWebhook, SimMuxAsset, SimMuxStream,
@@ -43,7 +54,8 @@ pub(super) use webhooks::{
 };
 
 use clock::SimClock;
-use live_inputs::DueEvents;
+use ivs::IvsState;
+use live_inputs::{DueEvents, SimIngest};
 use quota::{BlockingWindow, QuotaWindow};
 use sellers::Sellers;
 
@@ -90,23 +102,6 @@ pub(super) struct World {
     state: Mutex<WorldState>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Addresses {
-    pub(super) cloudflare: u16,
-    pub(super) customer: u16,
-    pub(super) agora: u16,
-    pub(super) agora_fallback: u16,
-    pub(super) control: u16,
-    pub(super) mux: u16,
-    pub(super) mux_playback: u16,
-}
-
-impl Addresses {
-    pub(super) fn url(port: u16) -> String {
-        format!("http://127.0.0.1:{port}")
-    }
-}
-
 pub(super) struct WorldState {
     pub(super) dice: Dice,
     pub(super) quotas: Quotas,
@@ -117,9 +112,9 @@ pub(super) struct WorldState {
     pub(super) videos: BTreeMap<String, SimVideo>,
     pub(super) due: DueEvents,
     pub(super) mux: MuxState,
+    pub(super) ivs: IvsState,
     pub(super) next_connection: u64,
-    /// Live input uids by connection id.
-    pub(super) connections: HashMap<u64, String>,
+    pub(super) connections: HashMap<u64, SimIngest>,
     pub(super) destinations: Vec<AlertDestination>,
     pub(super) policies: Vec<AlertPolicy>,
     pub(super) resources: HashMap<String, Resource>,
@@ -154,6 +149,7 @@ impl WorldState {
             videos: BTreeMap::new(),
             due: DueEvents::default(),
             mux: MuxState::default(),
+            ivs: IvsState::default(),
             next_connection: 0,
             connections: HashMap::new(),
             destinations: Vec::new(),
@@ -186,6 +182,10 @@ impl WorldState {
         let mux = |quotas: &Quotas| (quotas.mux_posts_per_second, quotas.mux_others_per_second);
         if mux(&old) != mux(new) {
             self.mux.refill();
+        }
+        let ivs = |quotas: &Quotas| (quotas.ivs_per_second, quotas.ivs_tags_per_second);
+        if ivs(&old) != ivs(new) {
+            self.ivs.budgets.clear();
         }
         for (before, after, window) in [
             (
@@ -293,7 +293,20 @@ impl World {
     }
 
     pub(super) fn cloudflare_url(&self) -> String {
-        format!("{}/client/v4", Addresses::url(self.addresses.cloudflare))
+        format!("{}/client/v4", self.addresses.url(Listener::Cloudflare))
+    }
+
+    /// Whose signatures are valid.
+    pub(super) fn aws_signer<'a>(&'a self, service: &'a str) -> Signer<'a> {
+        let keys = &self.keys.ivs;
+        let is_temporary = self.options.ivs_temporary_credentials;
+        Signer {
+            access_key_id: &keys.access_key_id,
+            secret_access_key: &keys.secret_access_key,
+            session_token: is_temporary.then_some(&keys.session_token),
+            region: IVS_REGION,
+            service,
+        }
     }
 
     pub(super) fn named_customer_url(&self) -> String {
@@ -302,6 +315,6 @@ impl World {
     }
 
     pub(super) fn customer_url(&self) -> String {
-        Addresses::url(self.addresses.customer)
+        self.addresses.url(Listener::Customer)
     }
 }

@@ -25,6 +25,7 @@ mod event_stream;
 mod faults;
 mod fleet;
 mod hardening;
+mod ivs_sdk;
 mod journals;
 mod kept_ingests;
 mod lifecycle;

@@ -5,6 +5,7 @@ mod broadcast;
 mod cloudflare;
 mod egress;
 mod faults;
+mod ivs;
 mod limits;
 mod mux;
 mod support;

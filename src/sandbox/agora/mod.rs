@@ -15,14 +15,23 @@ use serde_json::{Value, json};
 
 pub(super) use token::verify as verify_token;
 
-use super::calls::{Product, VendorCall};
+use super::calls::VendorCall;
+use super::host::{Handler, Host};
 use super::http::{CallContext, SimRequest, SimResponse};
 
 /// Optional path prefixes of Cloud Recording.
 const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
 const PUSH_REGIONS: [&str; 4] = ["cn", "ap", "na", "eu"];
 
-pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
+pub(super) const API: Host = Host {
+    route: |ask| handler(ask).map(|(call, _)| call),
+    dispatch,
+    no_route,
+    fault,
+    coded: |status, code| refused(status, code, "simulated fault"),
+};
+
+fn handler(ask: &SimRequest) -> Option<(VendorCall, Handler)> {
     let parts = ask.parts();
     let parts = parts.as_slice();
     let method = ask.method.as_str();
@@ -30,165 +39,84 @@ pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
         [region, rest @ ..] if RECORDING_REGIONS.contains(region) => rest,
         _ => parts,
     };
-    match (method, rest) {
-        ("POST", ["v1", "apps", _, "cloud_recording", "acquire"]) => {
-            return Some(VendorCall::Acquire);
-        }
-        (
-            "POST",
-            [
-                "v1",
-                "apps",
-                _,
-                "cloud_recording",
-                "resourceid",
-                _,
-                "mode",
-                _,
-                "start",
-            ],
-        ) => return Some(VendorCall::Start),
-        (
-            "GET",
-            [
-                "v1",
-                "apps",
-                _,
-                "cloud_recording",
-                "resourceid",
-                _,
-                "sid",
-                _,
-                "mode",
-                _,
-                "query",
-            ],
-        ) => return Some(VendorCall::Query),
-        (
-            "POST",
-            [
-                "v1",
-                "apps",
-                _,
-                "cloud_recording",
-                "resourceid",
-                _,
-                "sid",
-                _,
-                "mode",
-                _,
-                "update",
-            ],
-        ) => return Some(VendorCall::Update),
-        (
-            "POST",
-            [
-                "v1",
-                "apps",
-                _,
-                "cloud_recording",
-                "resourceid",
-                _,
-                "sid",
-                _,
-                "mode",
-                _,
-                "stop",
-            ],
-        ) => return Some(VendorCall::Stop),
-        _ => {}
+    if let ["v1", "apps", _, "cloud_recording", rest @ ..] = rest {
+        let found: (VendorCall, Handler) = match (method, rest) {
+            ("POST", ["acquire"]) => (VendorCall::Acquire, recording::acquire),
+            ("POST", ["resourceid", _, "mode", _, "start"]) => (VendorCall::Start, start::start),
+            ("GET", ["resourceid", _, "sid", _, "mode", _, "query"]) => {
+                (VendorCall::Query, recording::query)
+            }
+            ("POST", ["resourceid", _, "sid", _, "mode", _, "update"]) => {
+                (VendorCall::Update, recording::update)
+            }
+            ("POST", ["resourceid", _, "sid", _, "mode", _, "stop"]) => {
+                (VendorCall::Stop, recording::stop)
+            }
+            _ => return None,
+        };
+        return Some(found);
     }
-    match (method, parts) {
-        ("GET", ["dev", "v1", "channel", "user", _, _, "hosts_only"]) => Some(VendorCall::Hosts),
+    let found: (VendorCall, Handler) = match (method, parts) {
+        ("GET", ["dev", "v1", "channel", "user", _, _, "hosts_only"]) => (VendorCall::Hosts, hosts),
         ("GET", ["dev", "v1", "channel", "user", _, _]) if ask.query("hosts_only").is_some() => {
-            Some(VendorCall::Hosts)
+            (VendorCall::Hosts, hosts)
         }
-        ("GET", ["v1", "projects", _, "rtmp-converters"]) => Some(VendorCall::ConverterList),
+        ("GET", ["v1", "projects", _, "rtmp-converters"]) => {
+            (VendorCall::ConverterList, |cx| media_push::list(cx, None))
+        }
         ("GET", ["v1", "projects", _, "channels", _, "rtmp-converters"]) => {
-            Some(VendorCall::ConverterListChannel)
+            (VendorCall::ConverterListChannel, |cx| {
+                let channel = cx.ask.part(4).to_owned();
+                media_push::list(cx, Some(&channel))
+            })
         }
         (method, [region, "v1", "projects", _, "rtmp-converters", rest @ ..])
             if PUSH_REGIONS.contains(region) =>
         {
             match (method, rest) {
-                ("POST", []) => Some(VendorCall::ConverterCreate),
-                ("GET", [_]) => Some(VendorCall::ConverterGet),
-                ("PATCH", [_]) => Some(VendorCall::ConverterUpdate),
-                ("DELETE", [_]) => Some(VendorCall::ConverterDelete),
-                _ => None,
+                ("POST", []) => (VendorCall::ConverterCreate, media_push::create),
+                ("GET", [_]) => (VendorCall::ConverterGet, media_push::get),
+                ("PATCH", [_]) => (VendorCall::ConverterUpdate, media_push::update),
+                ("DELETE", [_]) => (VendorCall::ConverterDelete, media_push::delete),
+                _ => return None,
             }
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(found)
 }
 
-pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
+fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = authenticate(cx).or_else(|| count(call, cx)) {
         return refusal;
     }
-    let answer = match call {
-        VendorCall::Acquire => recording::acquire(cx),
-        VendorCall::Start => start::start(cx),
-        VendorCall::Query => recording::query(cx),
-        VendorCall::Update => recording::update(cx),
-        VendorCall::Stop => recording::stop(cx),
-        VendorCall::ConverterCreate => media_push::create(cx),
-        VendorCall::ConverterGet => media_push::get(cx),
-        VendorCall::ConverterUpdate => media_push::update(cx),
-        VendorCall::ConverterDelete => media_push::delete(cx),
-        VendorCall::ConverterList => media_push::list(cx, None),
-        VendorCall::ConverterListChannel => {
-            let channel = cx.ask.part(4).to_owned();
-            media_push::list(cx, Some(&channel))
-        }
-        VendorCall::Hosts => hosts(cx),
-        VendorCall::LiveInputCreate
-        | VendorCall::LiveInputList
-        | VendorCall::LiveInputGet
-        | VendorCall::LiveInputUpdate
-        | VendorCall::LiveInputDelete
-        | VendorCall::LiveInputRotateKeys
-        | VendorCall::LiveInputVideos
-        | VendorCall::VideoList
-        | VendorCall::VideoGet
-        | VendorCall::VideoDelete
-        | VendorCall::StorageUsage
-        | VendorCall::UserTokenVerify
-        | VendorCall::AccountTokenVerify
-        | VendorCall::WebhookPut
-        | VendorCall::WebhookGet
-        | VendorCall::WebhookDelete
-        | VendorCall::DestinationCreate
-        | VendorCall::DestinationList
-        | VendorCall::DestinationDelete
-        | VendorCall::PolicyCreate
-        | VendorCall::PolicyList
-        | VendorCall::PolicyDelete
-        | VendorCall::MuxStreamCreate
-        | VendorCall::MuxStreamList
-        | VendorCall::MuxStreamGet
-        | VendorCall::MuxStreamUpdate
-        | VendorCall::MuxStreamDelete
-        | VendorCall::MuxStreamComplete
-        | VendorCall::MuxStreamDisable
-        | VendorCall::MuxStreamEnable
-        | VendorCall::MuxStreamResetKey
-        | VendorCall::MuxStreamPlaybackIds
-        | VendorCall::MuxPlaybackIdGet
-        | VendorCall::MuxAssetList
-        | VendorCall::MuxAssetGet
-        | VendorCall::MuxAssetDelete
-        | VendorCall::MuxWhoAmI
-        | VendorCall::MuxWebhooks
-        | VendorCall::MuxManifest
-        | VendorCall::Lifecycle
-        | VendorCall::Views
-        | VendorCall::Manifest
-        | VendorCall::Thumbnail => no_route(),
+    let answer = match handler(cx.ask) {
+        Some((_, handle)) => handle(cx),
+        None => no_route(),
     };
     match cx.ask.header("x-request-id") {
         Some(id) => answer.with("X-Request-ID", id),
         None => answer,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Product {
+    CloudRecording,
+    MediaPush,
+    Channel,
+}
+
+impl Product {
+    fn of(call: VendorCall) -> Self {
+        let name = call.name();
+        if name.starts_with("agora.cloud_recording.") {
+            Self::CloudRecording
+        } else if name.starts_with("agora.media_push.") {
+            Self::MediaPush
+        } else {
+            Self::Channel
+        }
     }
 }
 
@@ -212,7 +140,7 @@ fn authenticate(cx: &CallContext<'_>) -> Option<SimResponse> {
 fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     let second = Duration::from_secs(1);
     let quotas = &cx.state.quotas;
-    let admitted = match call.product() {
+    let admitted = match Product::of(call) {
         Product::MediaPush => {
             cx.state
                 .push_quota
@@ -222,11 +150,7 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
             .state
             .hosts_quota
             .admit(cx.now, second, quotas.hosts_per_second),
-        Product::CloudRecording
-        | Product::Cloudflare
-        | Product::Customer
-        | Product::Mux
-        | Product::MuxPlayback => {
+        Product::CloudRecording => {
             cx.state
                 .recording_quota
                 .admit(cx.now, second, quotas.cloud_recording_per_second)
@@ -236,7 +160,7 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
         return None;
     }
     cx.state.violation("quota_passed", call.name());
-    let text = if call.product() == Product::MediaPush {
+    let text = if Product::of(call) == Product::MediaPush {
         "Request rate limit exceeded"
     } else {
         "API rate limit exceeded"
@@ -245,7 +169,7 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
 }
 
 /// Answers as in `agora.md §5.1`.
-fn hosts(cx: &CallContext<'_>) -> SimResponse {
+fn hosts(cx: &mut CallContext<'_>) -> SimResponse {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();
     // A client that takes an object for a seller would never see a seller absent.
@@ -264,7 +188,7 @@ fn hosts(cx: &CallContext<'_>) -> SimResponse {
     )
 }
 
-pub(super) fn no_route() -> SimResponse {
+fn no_route() -> SimResponse {
     SimResponse::json(
         404,
         &json!({"message": "no Route matched with those values"}),
@@ -272,7 +196,7 @@ pub(super) fn no_route() -> SimResponse {
 }
 
 /// An error of Cloud Recording.
-pub(super) fn refused(status: u16, code: u32, reason: &str) -> SimResponse {
+fn refused(status: u16, code: u32, reason: &str) -> SimResponse {
     SimResponse::json(status, &json!({"code": code, "reason": reason}))
 }
 
@@ -309,8 +233,8 @@ fn body(cx: &CallContext<'_>) -> Result<Value, SimResponse> {
 }
 
 /// An injected status, with the documented code if there is one (`agora.md §7`).
-pub(super) fn fault(call: VendorCall, status: u16) -> SimResponse {
-    match (call.product(), status) {
+fn fault(call: VendorCall, status: u16) -> SimResponse {
+    match (Product::of(call), status) {
         (_, 401) => message(401, "Invalid authentication credentials"),
         (_, 429) => message(429, "API rate limit exceeded"),
         (_, 403) => no_permission(),

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::http::{CallContext, SimResponse};
 use super::super::options::StartRule;
-use super::super::world::{BackgroundJob, PushState, SimTask, TaskPhase};
+use super::super::world::{BackgroundJob, PushState, SimTask, SimVideoProfile, TaskPhase};
 use super::recording::identity;
 use super::{body, check, refused};
 
@@ -16,6 +16,7 @@ struct WebRecordingRequest {
     ready_timeout: u64,
     onhold: bool,
     rtmp_url: Option<String>,
+    video: SimVideoProfile,
 }
 
 pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
@@ -59,6 +60,7 @@ pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
         phase: TaskPhase::Starting,
         recorded: false,
         rtmp_url: wanted.rtmp_url,
+        video: wanted.video,
         output: PushState::Connecting,
         connection: None,
         onhold: wanted.onhold,
@@ -210,7 +212,7 @@ fn read(body: &Value) -> Result<WebRecordingRequest, String> {
         return Err("videoWidth x videoHeight must not exceed 1920 x 1080".to_owned());
     }
     let max_recording_hour = check::required_number(web, "maxRecordingHour", 1, 720)?;
-    check::number(web, "videoBitrate", 50, 8000)?;
+    let kbps = check::number(web, "videoBitrate", 50, 8000)?.unwrap_or(1500);
     check::number(web, "videoFps", 5, 60)?;
     check::number(web, "maxVideoDuration", 30, 240)?;
     check::boolean(web, "mobile")?;
@@ -220,6 +222,11 @@ fn read(body: &Value) -> Result<WebRecordingRequest, String> {
         ready_timeout: check::number(web, "readyTimeout", 0, 60)?.unwrap_or(0),
         onhold: check::boolean(web, "onhold")?.unwrap_or(false),
         rtmp_url: push,
+        video: SimVideoProfile {
+            width,
+            height,
+            kbps,
+        },
     })
 }
 

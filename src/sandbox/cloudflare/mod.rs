@@ -10,53 +10,78 @@ pub(super) use live_inputs::blank;
 pub(super) use notifications::test_destination;
 
 use super::calls::VendorCall;
+use super::host::{Handler, Host};
 use super::http::{CallContext, SimRequest, SimResponse};
 
-pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
+pub(super) const API: Host = Host {
+    route: |ask| handler(ask).map(|(call, _)| call),
+    dispatch,
+    no_route,
+    fault: |_, status| fault(status),
+    coded,
+};
+
+fn handler(ask: &SimRequest) -> Option<(VendorCall, Handler)> {
     let parts = ask.parts();
     let rest = parts.strip_prefix(&["client", "v4"])?;
     let method = ask.method.as_str();
     if let (&["user", "tokens", "verify"], "GET") = (rest, method) {
-        return Some(VendorCall::UserTokenVerify);
+        return Some((VendorCall::UserTokenVerify, verified));
     }
-    let [_, _, rest @ ..] = rest.strip_prefix(&["accounts"]).map(|_| rest)? else {
+    let ["accounts", _, rest @ ..] = rest else {
         return None;
     };
-    match (method, rest) {
-        ("GET", ["tokens", "verify"]) => Some(VendorCall::AccountTokenVerify),
-        ("POST", ["stream", "live_inputs"]) => Some(VendorCall::LiveInputCreate),
-        ("GET", ["stream", "live_inputs"]) => Some(VendorCall::LiveInputList),
-        ("GET", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputGet),
-        ("PUT", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputUpdate),
-        ("DELETE", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputDelete),
+    let found: (VendorCall, Handler) = match (method, rest) {
+        ("GET", ["tokens", "verify"]) => (VendorCall::AccountTokenVerify, verified),
+        ("POST", ["stream", "live_inputs"]) => (VendorCall::LiveInputCreate, live_inputs::create),
+        ("GET", ["stream", "live_inputs"]) => (VendorCall::LiveInputList, live_inputs::list),
+        ("GET", ["stream", "live_inputs", _]) => (VendorCall::LiveInputGet, live_inputs::get),
+        ("PUT", ["stream", "live_inputs", _]) => (VendorCall::LiveInputUpdate, live_inputs::update),
+        ("DELETE", ["stream", "live_inputs", _]) => {
+            (VendorCall::LiveInputDelete, live_inputs::delete)
+        }
         ("POST", ["stream", "live_inputs", _, "rotate_keys"]) => {
-            Some(VendorCall::LiveInputRotateKeys)
+            (VendorCall::LiveInputRotateKeys, live_inputs::rotate_keys)
         }
-        ("GET", ["stream", "live_inputs", _, "videos"]) => Some(VendorCall::LiveInputVideos),
-        ("GET", ["stream", "storage-usage"]) => Some(VendorCall::StorageUsage),
-        ("PUT", ["stream", "webhook"]) => Some(VendorCall::WebhookPut),
-        ("GET", ["stream", "webhook"]) => Some(VendorCall::WebhookGet),
-        ("DELETE", ["stream", "webhook"]) => Some(VendorCall::WebhookDelete),
-        ("GET", ["stream"]) => Some(VendorCall::VideoList),
-        ("GET", ["stream", _]) => Some(VendorCall::VideoGet),
-        ("DELETE", ["stream", _]) => Some(VendorCall::VideoDelete),
-        ("POST", ["alerting", "v3", "destinations", "webhooks"]) => {
-            Some(VendorCall::DestinationCreate)
+        ("GET", ["stream", "live_inputs", _, "videos"]) => {
+            (VendorCall::LiveInputVideos, videos::of_input)
         }
-        ("GET", ["alerting", "v3", "destinations", "webhooks"]) => {
-            Some(VendorCall::DestinationList)
+        ("GET", ["stream", "storage-usage"]) => (VendorCall::StorageUsage, videos::storage_usage),
+        ("PUT", ["stream", "webhook"]) => (VendorCall::WebhookPut, notifications::put_webhook),
+        ("GET", ["stream", "webhook"]) => (VendorCall::WebhookGet, notifications::get_webhook),
+        ("DELETE", ["stream", "webhook"]) => {
+            (VendorCall::WebhookDelete, notifications::delete_webhook)
         }
-        ("DELETE", ["alerting", "v3", "destinations", "webhooks", _]) => {
-            Some(VendorCall::DestinationDelete)
+        ("GET", ["stream"]) => (VendorCall::VideoList, videos::list),
+        ("GET", ["stream", _]) => (VendorCall::VideoGet, videos::get),
+        ("DELETE", ["stream", _]) => (VendorCall::VideoDelete, videos::delete),
+        ("POST", ["alerting", "v3", "destinations", "webhooks"]) => (
+            VendorCall::DestinationCreate,
+            notifications::create_destination,
+        ),
+        ("GET", ["alerting", "v3", "destinations", "webhooks"]) => (
+            VendorCall::DestinationList,
+            notifications::list_destinations,
+        ),
+        ("DELETE", ["alerting", "v3", "destinations", "webhooks", _]) => (
+            VendorCall::DestinationDelete,
+            notifications::delete_destination,
+        ),
+        ("POST", ["alerting", "v3", "policies"]) => {
+            (VendorCall::PolicyCreate, notifications::create_policy)
         }
-        ("POST", ["alerting", "v3", "policies"]) => Some(VendorCall::PolicyCreate),
-        ("GET", ["alerting", "v3", "policies"]) => Some(VendorCall::PolicyList),
-        ("DELETE", ["alerting", "v3", "policies", _]) => Some(VendorCall::PolicyDelete),
-        _ => None,
-    }
+        ("GET", ["alerting", "v3", "policies"]) => {
+            (VendorCall::PolicyList, notifications::list_policies)
+        }
+        ("DELETE", ["alerting", "v3", "policies", _]) => {
+            (VendorCall::PolicyDelete, notifications::delete_policy)
+        }
+        _ => return None,
+    };
+    Some(found)
 }
 
-pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
+fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     let answer = match authenticate(call, cx) {
         Some(refusal) => refusal,
         None => match count(call, cx) {
@@ -98,61 +123,9 @@ fn handle(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
             &format!("Could not route to /{path}, perhaps your object identifier is invalid?"),
         );
     }
-    match call {
-        VendorCall::UserTokenVerify | VendorCall::AccountTokenVerify => verified(cx),
-        VendorCall::LiveInputCreate => live_inputs::create(cx),
-        VendorCall::LiveInputList => live_inputs::list(cx),
-        VendorCall::LiveInputGet => live_inputs::get(cx),
-        VendorCall::LiveInputUpdate => live_inputs::update(cx),
-        VendorCall::LiveInputDelete => live_inputs::delete(cx),
-        VendorCall::LiveInputRotateKeys => live_inputs::rotate_keys(cx),
-        VendorCall::LiveInputVideos => videos::of_input(cx),
-        VendorCall::VideoList => videos::list(cx),
-        VendorCall::VideoGet => videos::get(cx),
-        VendorCall::VideoDelete => videos::delete(cx),
-        VendorCall::StorageUsage => videos::storage_usage(cx),
-        VendorCall::WebhookPut => notifications::put_webhook(cx),
-        VendorCall::WebhookGet => notifications::get_webhook(cx),
-        VendorCall::WebhookDelete => notifications::delete_webhook(cx),
-        VendorCall::DestinationCreate => notifications::create_destination(cx),
-        VendorCall::DestinationList => notifications::list_destinations(cx),
-        VendorCall::PolicyCreate => notifications::create_policy(cx),
-        VendorCall::PolicyList => notifications::list_policies(cx),
-        VendorCall::DestinationDelete => notifications::delete_destination(cx),
-        VendorCall::PolicyDelete => notifications::delete_policy(cx),
-        VendorCall::Lifecycle
-        | VendorCall::Views
-        | VendorCall::Manifest
-        | VendorCall::Thumbnail
-        | VendorCall::Acquire
-        | VendorCall::MuxStreamCreate
-        | VendorCall::MuxStreamList
-        | VendorCall::MuxStreamGet
-        | VendorCall::MuxStreamUpdate
-        | VendorCall::MuxStreamDelete
-        | VendorCall::MuxStreamComplete
-        | VendorCall::MuxStreamDisable
-        | VendorCall::MuxStreamEnable
-        | VendorCall::MuxStreamResetKey
-        | VendorCall::MuxStreamPlaybackIds
-        | VendorCall::MuxPlaybackIdGet
-        | VendorCall::MuxAssetList
-        | VendorCall::MuxAssetGet
-        | VendorCall::MuxAssetDelete
-        | VendorCall::MuxWhoAmI
-        | VendorCall::MuxWebhooks
-        | VendorCall::MuxManifest
-        | VendorCall::Start
-        | VendorCall::Query
-        | VendorCall::Update
-        | VendorCall::Stop
-        | VendorCall::ConverterCreate
-        | VendorCall::ConverterGet
-        | VendorCall::ConverterUpdate
-        | VendorCall::ConverterDelete
-        | VendorCall::ConverterList
-        | VendorCall::ConverterListChannel
-        | VendorCall::Hosts => no_route(),
+    match handler(cx.ask) {
+        Some((_, handle)) => handle(cx),
+        None => no_route(),
     }
 }
 
@@ -203,7 +176,7 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     ))
 }
 
-fn verified(cx: &CallContext<'_>) -> SimResponse {
+fn verified(cx: &mut CallContext<'_>) -> SimResponse {
     let id = cx.world.keys.account_id.chars().rev().collect::<String>();
     let message =
         json!({"code": 10000, "message": "This API Token is valid and active", "type": null});
@@ -239,12 +212,12 @@ fn bad_request(message: &str) -> SimResponse {
     error(400, 10005, &format!("Bad Request: {message}"))
 }
 
-pub(super) fn no_route() -> SimResponse {
+fn no_route() -> SimResponse {
     error(404, 7000, "No route for that URI")
 }
 
 /// Uses the text that Cloudflare sends with that code.
-pub(super) fn coded(status: u16, code: u32) -> SimResponse {
+fn coded(status: u16, code: u32) -> SimResponse {
     let text = match code {
         10000 => "Authentication error",
         10002 => "Cloudflare Stream not enabled",
@@ -265,7 +238,7 @@ pub(super) fn coded(status: u16, code: u32) -> SimResponse {
     error(status, code, text)
 }
 
-pub(super) fn fault(status: u16) -> SimResponse {
+fn fault(status: u16) -> SimResponse {
     match status {
         404 => not_found(),
         401 | 403 => error(status, 10000, "Authentication error"),

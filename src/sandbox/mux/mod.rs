@@ -10,15 +10,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-pub(super) use playback::{dispatch as dispatch_playback, route as route_playback};
+pub(super) use playback::HOST as PLAYBACK;
 
 use super::calls::VendorCall;
+use super::host::{Handler, Host};
 use super::http::{CallContext, SimRequest, SimResponse};
 
 /// POST calls at once, and other calls.
 const BURSTS: (u32, u32) = (4, 20);
 
-type Handler = fn(&mut CallContext<'_>) -> SimResponse;
+pub(super) const API: Host = Host {
+    route: |ask| handler(ask).map(|(call, _)| call),
+    dispatch,
+    no_route: not_found,
+    fault: |_, status| fault(status),
+    coded: |status, code| error(status, "simulated", &code.to_string()),
+};
 
 fn handler(ask: &SimRequest) -> Option<(VendorCall, Handler)> {
     let parts = ask.parts();
@@ -73,11 +80,7 @@ fn handler(ask: &SimRequest) -> Option<(VendorCall, Handler)> {
     Some(found)
 }
 
-pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
-    handler(ask).map(|(call, _)| call)
-}
-
-pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
+fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     if !is_authenticated(cx) {
         return error(401, "unauthorized", "Unauthorized");
     }
@@ -117,7 +120,7 @@ fn data(status: u16, data: &Value) -> SimResponse {
     SimResponse::json(status, &json!({ "data": data }))
 }
 
-pub(super) fn error(status: u16, kind: &str, message: &str) -> SimResponse {
+fn error(status: u16, kind: &str, message: &str) -> SimResponse {
     let body = json!({"error": {"type": kind, "messages": [message]}});
     SimResponse::json(status, &body)
 }
@@ -126,11 +129,11 @@ fn invalid(message: &str) -> SimResponse {
     error(400, "invalid_parameters", message)
 }
 
-pub(super) fn not_found() -> SimResponse {
+fn not_found() -> SimResponse {
     error(404, "not_found", "The requested resource was not found.")
 }
 
-pub(super) fn fault(status: u16) -> SimResponse {
+fn fault(status: u16) -> SimResponse {
     match status {
         401 => error(401, "unauthorized", "Unauthorized"),
         403 => error(403, "forbidden", "Forbidden"),

@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use super::super::calls::VendorCall;
-use super::super::customer::{playlist, segment, test_file};
+use super::super::customer::test_file;
+use super::super::host::{Host, public_host};
 use super::super::http::{CallContext, SimRequest, SimResponse};
+use super::super::media::{playlist, segment_number};
 use super::super::world::{MuxPlaybackId, MuxStatus, WorldState};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
-pub(in crate::sandbox) fn route(ask: &SimRequest) -> Option<VendorCall> {
+pub(in crate::sandbox) const HOST: Host = public_host(route, dispatch);
+
+fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let is_known = match parts.as_slice() {
         [file] => file.ends_with(".m3u8"),
         [_, "720p.m3u8" | "init.mp4"] => true,
-        [_, file] => segment(file).is_some(),
+        [_, file] => segment_number(file).is_some(),
         _ => false,
     };
     (is_known && ask.method == "GET").then_some(VendorCall::MuxManifest)
 }
 
-pub(in crate::sandbox) fn dispatch(cx: &mut CallContext<'_>) -> SimResponse {
+fn dispatch(_: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     // Players on any origin read manifests.
     answer(cx).with("Access-Control-Allow-Origin", "*")
 }

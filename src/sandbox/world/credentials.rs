@@ -1,43 +1,7 @@
-//! Random credentials, ids and secrets.
+//! Random credentials.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
-#[derive(Debug)]
-pub(in crate::sandbox) struct Dice(StdRng);
-
-impl Dice {
-    pub(in crate::sandbox) fn new(seed: Option<u64>) -> Self {
-        Self(StdRng::seed_from_u64(seed.unwrap_or_else(rand::random)))
-    }
-
-    pub(in crate::sandbox) fn hex(&mut self, digits: usize) -> String {
-        self.from(b"0123456789abcdef", digits)
-    }
-
-    pub(in crate::sandbox) fn word(&mut self, letters: usize) -> String {
-        self.from(
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-            letters,
-        )
-    }
-
-    pub(in crate::sandbox) fn uuid(&mut self) -> String {
-        let parts = [8, 4, 4, 4, 12].map(|digits| self.hex(digits));
-        parts.join("-")
-    }
-
-    pub(in crate::sandbox) fn below(&mut self, end: u32) -> u32 {
-        self.0.random_range(0..end.max(1))
-    }
-
-    fn from(&mut self, alphabet: &[u8], length: usize) -> String {
-        (0..length)
-            .filter_map(|_| alphabet.get(self.0.random_range(0..alphabet.len())))
-            .map(|byte| char::from(*byte))
-            .collect()
-    }
-}
+use super::dice::Dice;
+use super::ivs::SimAwsAccount;
 
 pub(in crate::sandbox) struct Credentials {
     pub(in crate::sandbox) account_id: String,
@@ -53,6 +17,7 @@ pub(in crate::sandbox) struct Credentials {
     pub(in crate::sandbox) mux_token_id: String,
     pub(in crate::sandbox) mux_token_secret: String,
     pub(in crate::sandbox) mux_webhook_secret: String,
+    pub(in crate::sandbox) ivs: SimAwsAccount,
 }
 
 impl Credentials {
@@ -71,6 +36,7 @@ impl Credentials {
             mux_token_id: dice.uuid(),
             mux_token_secret: dice.word(75),
             mux_webhook_secret: dice.word(32),
+            ivs: SimAwsAccount::draw(dice),
         }
     }
 }

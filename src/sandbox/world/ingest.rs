@@ -1,12 +1,12 @@
-//! How a broadcast proceeds at Cloudflare (`cloudflare-stream.md §2.6, §4.5`).
+//! Encoders connect to ingests; how a broadcast proceeds at Cloudflare (`cloudflare-stream.md §2.6, §4.5`).
 
 use std::time::Duration;
 
 use chrono::{Days, Utc};
 use tokio::sync::watch;
 
-use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState, take_due};
-use super::{World, WorldState, mux, webhooks};
+use super::live_inputs::{EncoderConnection, SimIngest, SimVideo, SimVideoState, take_due};
+use super::{World, WorldState, ivs_broadcast, mux, webhooks};
 
 /// The same for all live inputs.
 pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
@@ -23,6 +23,9 @@ impl WorldState {
     ) -> Result<u64, &'static str> {
         if let Some(key) = url.strip_prefix(mux::INGEST_URL) {
             return self.connect_to_mux(world, now, key, egress, wake);
+        }
+        if let Some(address) = ivs_broadcast::address(world, url) {
+            return self.connect_to_ivs(world, now, address, egress, wake);
         }
         let key = url.strip_prefix(RTMPS_URL).ok_or("no such server")?;
         let key = key.split('?').next().unwrap_or_default();
@@ -72,7 +75,8 @@ impl WorldState {
                 self.videos.insert(video.uid.clone(), video);
             }
         }
-        self.connections.insert(id, uid.clone());
+        self.connections
+            .insert(id, SimIngest::Cloudflare(uid.clone()));
         if double {
             self.violation("double_publish", uid);
         } else {
@@ -82,22 +86,19 @@ impl WorldState {
     }
 
     pub(in crate::sandbox) fn connected(&self, connection: u64) -> bool {
-        self.connections.contains_key(&connection) || self.mux.is_connected(connection)
+        self.connections.contains_key(&connection)
     }
 
     /// An encoder disconnects by itself.
     pub(in crate::sandbox) fn disconnect(&mut self, world: &World, now: Duration, connection: u64) {
-        if self.disconnect_from_mux(world, now, connection) {
-            return;
-        }
-        if let Some(uid) = self.connections.get(&connection).cloned() {
-            self.detach(
-                world,
-                now,
-                &uid,
-                |one| one.id == connection,
-                "client_disconnect",
-            );
+        match self.connections.get(&connection).cloned() {
+            Some(SimIngest::Cloudflare(uid)) => {
+                let is_it = |one: &EncoderConnection| one.id == connection;
+                self.detach(world, now, &uid, is_it, "client_disconnect");
+            }
+            Some(SimIngest::Mux(id)) => self.encoder_leaves_mux(world, now, &id),
+            Some(SimIngest::Ivs(arn)) => self.encoder_leaves_ivs(world, now, &arn),
+            None => {}
         }
     }
 
@@ -193,5 +194,6 @@ impl WorldState {
             webhooks::notify_video(self, world, &uid);
         }
         self.settle_mux(world, now);
+        self.settle_ivs(world, now);
     }
 }

@@ -71,6 +71,14 @@ pub(in crate::sandbox) struct EncoderConnection {
     pub(super) wake: watch::Sender<u64>,
 }
 
+/// What an encoder is connected to: a live input, a live stream, or a channel.
+#[derive(Clone, Debug)]
+pub(in crate::sandbox) enum SimIngest {
+    Cloudflare(String),
+    Mux(String),
+    Ivs(String),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum SimVideoState {
     Live,

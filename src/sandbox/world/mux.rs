@@ -1,14 +1,15 @@
 //! Mux's live streams and assets (`mux.md §1.2, §2.1, §4.2, §5.2`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::World;
 use super::clock::duration_seconds_of;
+use super::live_inputs::EncoderConnection;
+use super::quota::TokenBucket;
 
 /// The same for all live streams.
 pub(in crate::sandbox) const INGEST_URL: &str = "rtmps://global-live.mux.com:443/app/";
@@ -28,14 +29,6 @@ impl MuxStatus {
             Self::Disabled => "disabled",
         }
     }
-}
-
-#[derive(Debug)]
-pub(super) struct MuxEncoder {
-    pub(super) id: u64,
-    pub(super) egress: String,
-    pub(super) since: Duration,
-    pub(super) wake: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +62,7 @@ pub(in crate::sandbox) struct SimMuxStream {
     pub(in crate::sandbox) test: bool,
     pub(in crate::sandbox) status: MuxStatus,
     pub(in crate::sandbox) deleted: bool,
-    pub(super) encoder: Option<MuxEncoder>,
+    pub(super) encoder: Option<EncoderConnection>,
     /// The current broadcast's asset.
     pub(in crate::sandbox) asset: Option<String>,
     /// Newest last.
@@ -174,8 +167,6 @@ pub(in crate::sandbox) struct MuxState {
     pub(in crate::sandbox) webhooks: Vec<MuxWebhook>,
     pub(in crate::sandbox) posts: TokenBucket,
     pub(in crate::sandbox) others: TokenBucket,
-    /// Live stream ids by connection.
-    pub(super) connections: HashMap<u64, String>,
     /// When something may happen to a live stream.
     pub(super) due: BTreeSet<(Duration, String)>,
     /// When assets are final.
@@ -193,44 +184,8 @@ impl MuxState {
         (self.posts, self.others) = (TokenBucket::default(), TokenBucket::default());
     }
 
-    pub(super) fn is_connected(&self, connection: u64) -> bool {
-        self.connections.contains_key(&connection)
-    }
-
     pub(super) fn wake(&mut self, at: Duration, stream: &str) {
         self.due.insert((at, stream.to_owned()));
-    }
-}
-
-/// Refilled over simulated time; full at first.
-#[derive(Debug, Default)]
-pub(in crate::sandbox) struct TokenBucket {
-    /// In thousandths.
-    used: u128,
-    at: Duration,
-}
-
-impl TokenBucket {
-    /// `Err`: the wait for the next token.
-    pub(in crate::sandbox) fn take(
-        &mut self,
-        now: Duration,
-        size: u32,
-        per_second: u32,
-    ) -> Result<(), Duration> {
-        let elapsed = now.saturating_sub(self.at).as_millis();
-        self.used = self.used.saturating_sub(elapsed * u128::from(per_second));
-        self.at = now;
-        let after = self.used + 1000;
-        let most = u128::from(size) * 1000;
-        if after > most {
-            let missing = u64::try_from(after - most).unwrap_or(u64::MAX);
-            return Err(Duration::from_millis(
-                missing / u64::from(per_second.max(1)),
-            ));
-        }
-        self.used = after;
-        Ok(())
     }
 }
 

@@ -6,8 +6,8 @@ use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::live_inputs::take_due;
-use super::mux::{MuxEncoder, MuxPlaybackId, MuxStatus, SimMuxAsset, SimMuxStream};
+use super::live_inputs::{EncoderConnection, SimIngest, take_due};
+use super::mux::{MuxPlaybackId, MuxStatus, SimMuxAsset, SimMuxStream};
 use super::webhooks::notify_mux;
 use super::{World, WorldState};
 
@@ -39,7 +39,7 @@ impl WorldState {
         }
         self.next_connection += 1;
         let connection = self.next_connection;
-        stream.encoder = Some(MuxEncoder {
+        stream.encoder = Some(EncoderConnection {
             id: connection,
             egress: egress.to_owned(),
             since: now,
@@ -65,33 +65,20 @@ impl WorldState {
         for at in due {
             self.mux.wake(at, &id);
         }
-        self.mux.connections.insert(connection, id.clone());
+        self.connections
+            .insert(connection, SimIngest::Mux(id.clone()));
         notify_mux(self, world, now, "video.live_stream.connected", &id);
         Ok(connection)
     }
 
-    /// An encoder disconnects by itself. Returns false if Mux has no such encoder.
-    pub(super) fn disconnect_from_mux(
-        &mut self,
-        world: &World,
-        now: Duration,
-        connection: u64,
-    ) -> bool {
-        let Some(stream) = self.mux.connections.get(&connection).cloned() else {
-            return false;
-        };
-        self.encoder_leaves(world, now, &stream);
-        true
-    }
-
-    fn encoder_leaves(&mut self, world: &World, now: Duration, id: &str) {
+    pub(super) fn encoder_leaves_mux(&mut self, world: &World, now: Duration, id: &str) {
         let Some(stream) = self.mux.streams.get_mut(id) else {
             return;
         };
         let Some(encoder) = stream.encoder.take() else {
             return;
         };
-        self.mux.connections.remove(&encoder.id);
+        self.connections.remove(&encoder.id);
         encoder.wake.send_modify(|count| *count += 1);
         (stream.recording_at, stream.active_at, stream.cut_at) = (None, None, None);
         let asset = stream.asset.as_ref();
@@ -156,7 +143,7 @@ impl WorldState {
     }
 
     pub(in crate::sandbox) fn disable_mux(&mut self, world: &World, now: Duration, id: &str) {
-        self.encoder_leaves(world, now, id);
+        self.encoder_leaves_mux(world, now, id);
         self.end_mux_broadcast(world, now, id);
         if let Some(stream) = self.mux.streams.get_mut(id) {
             stream.status = MuxStatus::Disabled;
@@ -165,7 +152,7 @@ impl WorldState {
     }
 
     pub(in crate::sandbox) fn delete_mux(&mut self, world: &World, now: Duration, id: &str) {
-        self.encoder_leaves(world, now, id);
+        self.encoder_leaves_mux(world, now, id);
         self.end_mux_broadcast(world, now, id);
         notify_mux(self, world, now, "video.live_stream.deleted", id);
         if let Some(stream) = self.mux.streams.get_mut(id) {
@@ -222,7 +209,7 @@ impl WorldState {
         };
         if stream.cut_at == Some(at) {
             let is_over = stream.test;
-            self.encoder_leaves(world, at, id);
+            self.encoder_leaves_mux(world, at, id);
             if is_over {
                 self.disable_mux(world, at, id);
             }

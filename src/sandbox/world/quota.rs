@@ -1,8 +1,9 @@
-//! Rate limits over an exact sliding window of simulated time.
+//! Rate limits in simulated time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// An exact sliding window.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct QuotaWindow(VecDeque<Duration>);
 
@@ -78,5 +79,37 @@ impl BlockingWindow {
             Some(until) if now < until => (0, until.saturating_sub(now)),
             Some(_) | None => self.window.left(now, span, limit),
         }
+    }
+}
+
+/// Refilled over simulated time; full at first.
+#[derive(Debug, Default)]
+pub(in crate::sandbox) struct TokenBucket {
+    /// In thousandths.
+    used: u128,
+    at: Duration,
+}
+
+impl TokenBucket {
+    /// `Err`: the wait for the next token.
+    pub(in crate::sandbox) fn take(
+        &mut self,
+        now: Duration,
+        size: u32,
+        per_second: u32,
+    ) -> Result<(), Duration> {
+        let elapsed = now.saturating_sub(self.at).as_millis();
+        self.used = self.used.saturating_sub(elapsed * u128::from(per_second));
+        self.at = now;
+        let after = self.used + 1000;
+        let most = u128::from(size) * 1000;
+        if after > most {
+            let missing = u64::try_from(after - most).unwrap_or(u64::MAX);
+            return Err(Duration::from_millis(
+                missing / u64::from(per_second.max(1)),
+            ));
+        }
+        self.used = after;
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::ivs::SimVideoProfile;
 use super::{World, WorldState};
 
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) recorded: bool,
     /// `None`: recorded but not pushed.
     pub(in crate::sandbox) rtmp_url: Option<String>,
+    pub(in crate::sandbox) video: SimVideoProfile,
     pub(in crate::sandbox) output: PushState,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) onhold: bool,

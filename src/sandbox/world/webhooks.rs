@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use super::ivs::{REGION, seconds};
 use super::mux::{asset_object, stream_object};
 use super::videos::video_object;
 use super::{World, WorldState};
@@ -48,6 +49,8 @@ enum Signer {
     Agora,
     /// With this webhook's secret.
     Mux(String),
+    /// An EventBridge API destination, whose connection adds a header.
+    EventBridge,
 }
 
 fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
@@ -88,6 +91,31 @@ impl WorldState {
             "payload": payload,
         });
         self.send(url, Signer::Agora, &body);
+    }
+
+    /// An event about a channel, or about the account.
+    pub(super) fn ivs_event(
+        &mut self,
+        world: &World,
+        detail_type: &str,
+        channel: Option<&str>,
+        detail: &Value,
+    ) {
+        let Some(url) = self.webhooks.ivs.clone() else {
+            return;
+        };
+        let body = json!({
+            "version": "0",
+            "id": self.dice.uuid(),
+            "detail-type": detail_type,
+            "source": "aws.ivs",
+            "account": world.keys.ivs.account,
+            "time": seconds(Utc::now()),
+            "region": REGION,
+            "resources": Vec::from_iter(channel),
+            "detail": detail,
+        });
+        self.send(url, Signer::EventBridge, &body);
     }
 }
 
@@ -242,6 +270,9 @@ async fn is_delivered(world: &World, notice: &OutgoingWebhook) -> bool {
             let signed = format!("{time}.{}", notice.body);
             let signature = hmac_hex::<Hmac<Sha256>>(secret, signed.as_bytes());
             request.header("Mux-Signature", format!("t={time},v1={signature}"))
+        }
+        Signer::EventBridge => {
+            request.header("x-relaykeeper-secret", &world.keys.ivs.webhook_secret)
         }
         Signer::Agora => {
             let (secret, body) = (&world.keys.agora_webhook_secret, notice.body.as_bytes());

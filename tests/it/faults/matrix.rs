@@ -80,25 +80,10 @@ pub fn usage(call: VendorCall) -> Use {
         | VendorCall::PolicyCreate
         | VendorCall::PolicyList
         | VendorCall::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
-        VendorCall::MuxStreamCreate
-        | VendorCall::MuxStreamList
-        | VendorCall::MuxStreamGet
-        | VendorCall::MuxStreamUpdate
-        | VendorCall::MuxStreamDelete
-        | VendorCall::MuxStreamComplete
-        | VendorCall::MuxStreamDisable
-        | VendorCall::MuxStreamEnable
-        | VendorCall::MuxStreamResetKey
-        | VendorCall::MuxStreamPlaybackIds
-        | VendorCall::MuxPlaybackIdGet
-        | VendorCall::MuxAssetList
-        | VendorCall::MuxAssetGet
-        | VendorCall::MuxAssetDelete
-        | VendorCall::MuxWhoAmI
-        | VendorCall::MuxWebhooks
-        | VendorCall::MuxManifest => {
-            Use::Never("another platform's: `mux.rs` tries them")
+        call if is_of_another_platform(call) => {
+            Use::Never("another platform's: its own file tries them")
         }
+        call => panic!("{call}: how do relays use it?"),
     }
 }
 
@@ -110,6 +95,14 @@ const ONLY_OF_KEPT: [(VendorCall, Life); 5] = [
     (VendorCall::LiveInputRotateKeys, Life::AgainWithStaleKey),
     (VendorCall::LiveInputRotateKeys, Life::StopsLate),
 ];
+
+fn is_of_another_platform(call: VendorCall) -> bool {
+    let name = call.name();
+    ["mux", "ivs", "s3"].iter().any(|platform| {
+        let rest = name.strip_prefix(platform);
+        rest.is_some_and(|rest| rest.starts_with(['.', '_']))
+    })
+}
 
 fn changes(call: VendorCall) -> bool {
     [

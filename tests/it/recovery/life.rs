@@ -176,6 +176,7 @@ impl Stage {
                 cloudflare_stream: to("cloudflare/stream"),
                 agora: to("agora"),
                 mux: to("mux"),
+                ivs: to("ivs"),
                 duplicates: true,
                 reordered: false,
             });

@@ -21,6 +21,7 @@ async fn webhooks_are_signed_and_sent_twice_if_asked() {
         cloudflare_stream: url("/stream"),
         agora: url("/agora"),
         mux: None,
+        ivs: None,
         duplicates: true,
         reordered: true,
     };

@@ -4,6 +4,8 @@
     reason = "a benchmark, or a build without the sandbox, needs some of it"
 )]
 
+#[cfg(feature = "sandbox")]
+pub mod aws;
 pub mod cluster;
 pub mod console;
 pub mod database;

@@ -417,6 +417,7 @@ pub fn webhooks(service_url: &str) -> WebhookUrls {
         cloudflare_stream: at("cloudflare/stream"),
         agora: at("agora"),
         mux: at("mux"),
+        ivs: at("ivs"),
         ..WebhookUrls::default()
     }
 }

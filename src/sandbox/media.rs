@@ -1,13 +1,40 @@
-//! The content of simulated broadcasts: a two-second test video, repeated.
+//! The content of simulated broadcasts and recordings: a two-second test video, repeated.
+
+use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Initialization segment: one track, timescale 15,000.
-pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
-pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
-const SEGMENT: &[u8] = include_bytes!("segment.m4s");
+pub(super) const INIT: &[u8] = include_bytes!("media/init.mp4");
+pub(super) const STILL: &[u8] = include_bytes!("media/thumbnail.jpg");
+const SEGMENT_SECONDS: u64 = 2;
+const SEGMENT: &[u8] = include_bytes!("media/segment.m4s");
 /// A segment's duration in the track's timescale.
 const SEGMENT_UNITS: u64 = 30_000;
 /// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
+
+pub(super) fn segment_number(file: &str) -> Option<u64> {
+    file.strip_prefix("seg_")?
+        .strip_suffix(".m4s")?
+        .parse()
+        .ok()
+}
+
+/// The newest five segments of a broadcast, or all of a recording.
+pub(super) fn playlist(shown: Duration, over: bool) -> String {
+    let end = shown.as_secs() / SEGMENT_SECONDS + 1;
+    let first = if over { 0 } else { end.saturating_sub(5) };
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
+    );
+    for segment in first..end {
+        let _ = writeln!(text, "#EXTINF:{SEGMENT_SECONDS}.000,\nseg_{segment}.m4s");
+    }
+    if over {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
+    text
+}
 
 /// All segments have the same content, and their own decode time.
 pub(super) fn segment(number: u64) -> Vec<u8> {
