@@ -99,6 +99,15 @@ impl Platform {
         }
     }
 
+    /// Its capabilities depend on settings: these are with recordings that it merges and a service that plays them
+    /// (`src/platforms/ivs/capabilities.rs`).
+    pub fn ivs() -> Self {
+        let mut platform = Self::without(&[Lack::Key, Lack::LiveRemoval, Lack::Session]);
+        platform.capabilities.feed_poll = FeedPollCost::Bulk;
+        platform.capabilities.manifest_first = false;
+        platform
+    }
+
     pub fn without(lacks: &[Lack]) -> Self {
         let mut platform = Self::best();
         for lack in lacks {

@@ -33,6 +33,7 @@ enum Platforms {
     Best,
     Worst,
     Mux,
+    Ivs,
     Without(Lack),
     /// Each relay has another.
     Drawn,
@@ -44,6 +45,7 @@ impl Platforms {
             Self::Best => Platform::best(),
             Self::Worst => Platform::without(&WORST),
             Self::Mux => Platform::mux(),
+            Self::Ivs => Platform::ivs(),
             Self::Without(lack) => Platform::without(&[lack]),
             Self::Drawn => {
                 let mut dice = Dice::new(!seed);
@@ -118,6 +120,7 @@ fn failure_text(platforms: Platforms, broken: &Broken) -> String {
             Platforms::Best | Platforms::Without(_) => "nothing_leaks_and",
             Platforms::Worst => "nothing_leaks_on_the_worst",
             Platforms::Mux => "nothing_leaks_on_mux",
+            Platforms::Ivs => "nothing_leaks_on_ivs",
             Platforms::Drawn => "nothing_leaks_on_any",
         }
     )
@@ -207,6 +210,11 @@ fn nothing_leaks_on_the_worst_platform() {
 #[test]
 fn nothing_leaks_on_mux() {
     nothing_leaks(Platforms::Mux, 10_000);
+}
+
+#[test]
+fn nothing_leaks_on_ivs() {
+    nothing_leaks(Platforms::Ivs, 10_000);
 }
 
 #[test]

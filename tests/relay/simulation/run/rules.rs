@@ -104,6 +104,7 @@ impl Run {
                 + timing.live_timeout
                 + timing.max_duration
                 + timing.recording_timeout * 3
+                + durable.broadcast_outlives_egress()
                 + Duration::from_secs(300);
             let all = u64::try_from(all.as_millis()).unwrap() + self.lost_time;
             if self.now > START + all && self.relay.is_some() && self.late <= self.now {
