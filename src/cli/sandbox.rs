@@ -14,8 +14,8 @@ use clap::{Args, ValueEnum};
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{
     AgoraBackend, AgoraSettings, AuthSettings, CloudRecordingSettings, CloudflareSettings,
-    DatabaseSettings, MuxSettings, PlatformsSettings, ServerSettings, Settings, StorageSettings,
-    WebhooksSettings,
+    DatabaseSettings, IvsSettings, MuxSettings, PlatformsSettings, ServerSettings, Settings,
+    StorageSettings, WebhooksSettings,
 };
 use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls};
 use relaykeeper::store::DatabaseLock;
@@ -86,6 +86,8 @@ enum SandboxPlatform {
     Cloudflare,
     /// Mux Video.
     Mux,
+    /// Amazon IVS.
+    Ivs,
 }
 
 impl SandboxPlatform {
@@ -93,6 +95,7 @@ impl SandboxPlatform {
         match self {
             Self::Cloudflare => "cloudflare",
             Self::Mux => "mux",
+            Self::Ivs => "ivs",
         }
     }
 }
@@ -346,7 +349,21 @@ fn settings(
             recordings_interval: loaded.mux.recordings_interval,
             ..usual.mux
         },
-        ivs: usual.ivs,
+        ivs: IvsSettings {
+            region: vendors.ivs_region().to_owned(),
+            access_key_id: vendors.ivs_access_key_id().to_owned(),
+            secret_access_key: vendors.ivs_secret_access_key().into(),
+            api_base_url: vendors.ivs_api_base_url(),
+            playback_base_url: vendors.ivs_playback_base_url(),
+            channel_type: loaded.ivs.channel_type,
+            recording_configuration_arn: vendors.ivs_recording_configuration_arn().to_owned(),
+            recording_bucket: vendors.ivs_recording_bucket().to_owned(),
+            s3_endpoint: vendors.ivs_s3_endpoint(),
+            vod_base_url: vendors.ivs_vod_base_url(),
+            webhook_secret: vendors.ivs_webhook_secret().into(),
+            recordings_interval: loaded.ivs.recordings_interval,
+            ..usual.ivs
+        },
         agora: AgoraSettings {
             app_id: vendors.agora_app_id().to_owned(),
             app_certificate: vendors.agora_app_certificate().into(),

@@ -38,7 +38,7 @@ pub struct Quotas {
     pub mux_posts_per_second: u32,
     /// Mux's other calls per second, after 20 at once.
     pub mux_others_per_second: u32,
-    /// Calls of each of IVS's operations per second, after as many at once.
+    /// Calls of each of IVS's operations per second, after as many at once (`ivs.md §1.3`).
     pub ivs_per_second: u32,
     /// The same for operations on tags.
     pub ivs_tags_per_second: u32,
@@ -174,9 +174,9 @@ pub struct Options {
     pub mux_free_plan: bool,
     /// From an encoder's disconnection to the end of IVS's stream (`Session Ended` precedes `Stream End`).
     pub ivs_ends_after: Duration,
-    /// From a channel's creation until lists have it (unverified at the vendor).
+    /// From a channel's creation until lists have it (unverified at the vendor: `ivs.md §1.5`).
     pub ivs_listed_after: Duration,
-    /// Whether a second encoder replaces the first, or is refused (unverified at the vendor).
+    /// Whether a second encoder replaces the first, or is refused (unverified at the vendor: `ivs.md §3.4`).
     pub ivs_new_encoder_replaces: bool,
     /// Whether the account is too new to change channels: 403 `PendingVerification`.
     pub ivs_pending_verification: bool,

@@ -1,4 +1,5 @@
-//! The simulated Amazon S3, of which only the bucket of recordings exists: path-style addresses, XML.
+//! The simulated Amazon S3, of which only the bucket of recordings exists: path-style addresses, XML
+//! (`ivs.md §4.2`).
 
 use std::fmt::Write as _;
 

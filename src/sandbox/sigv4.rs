@@ -1,4 +1,4 @@
-//! Verifies AWS's Signature Version 4.
+//! Verifies AWS's Signature Version 4 (`ivs.md §1.1`).
 
 use std::fmt::Write as _;
 

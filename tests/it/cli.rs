@@ -190,10 +190,24 @@ mod sandbox {
     ];
 
     #[rstest]
-    #[case("cloud_recording")]
-    #[case("media_push")]
-    fn the_demo_shows_a_relay_in_all_its_phases_and_what_came_of_it(#[case] backend: &str) {
-        let told = Place::new().run(&["sandbox", "--demo", "--backend", backend]);
+    #[case("cloud_recording", "cloudflare", "/manifest/video.m3u8")]
+    #[case("media_push", "cloudflare", "/manifest/video.m3u8")]
+    #[case("media_push", "mux", ".m3u8")]
+    #[case("cloud_recording", "ivs", "/media/hls/master.m3u8")]
+    fn the_demo_shows_a_relay_in_all_its_phases_and_what_came_of_it(
+        #[case] backend: &str,
+        #[case] platform: &str,
+        #[case] url: &str,
+    ) {
+        let demo = [
+            "sandbox",
+            "--demo",
+            "--backend",
+            backend,
+            "--platform",
+            platform,
+        ];
+        let told = Place::new().run(&demo);
         assert_eq!(told.code, 0, "{told:?}");
         let mut rest = told.out.as_str();
         for phase in PHASES {
@@ -204,7 +218,7 @@ mod sandbox {
         }
         for part in [
             "HLS URL",
-            "/manifest/video.m3u8",
+            url,
             "recording",
             "cost",
             "$0.0",

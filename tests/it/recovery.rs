@@ -43,10 +43,14 @@ async fn a_relay_survives_two_kills_at_the_same_point(#[case] scene: Scene) {
 
 /// A lost answer to a creation is looked up, not repeated. Other points are as on the first platform.
 #[rstest]
-#[case::cloud_recording(Scene::sqlite(CloudRecording).on_mux().with_webhooks())]
-#[case::media_push(Scene::sqlite(MediaPush).on_mux())]
+#[case::mux_cloud_recording(Scene::sqlite(CloudRecording).on_mux().with_webhooks())]
+#[case::mux_media_push(Scene::sqlite(MediaPush).on_mux())]
+#[case::ivs_cloud_recording(Scene::sqlite(CloudRecording).on_ivs())]
+#[case::ivs_media_push(Scene::sqlite(MediaPush).on_ivs().with_webhooks())]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_on_mux_survives_a_kill_around_the_calls_on_its_ingest(#[case] scene: Scene) {
+async fn a_relay_on_another_platform_survives_a_kill_around_the_calls_on_its_ingest(
+    #[case] scene: Scene,
+) {
     let of_ingest = |operation| {
         matches!(
             operation,
@@ -133,6 +137,8 @@ async fn a_channel_that_keeps_its_ingest_survives_a_kill_at_any_point(
         Scene::sqlite(CloudRecording).with_webhooks(),
         Scene::sqlite(CloudRecording).on_mux(),
         Scene::sqlite(MediaPush).on_mux(),
+        Scene::sqlite(CloudRecording).on_ivs(),
+        Scene::sqlite(MediaPush).on_ivs(),
     )]
     scene: Scene,
     #[values(Part::Ingest, Part::Egress, Part::Store, Part::Save, Part::Poll)] part: Part,

@@ -59,6 +59,8 @@ pub(super) fn quicken(settings: &mut Settings) {
     // The simulated clock's seconds are shorter.
     settings.mux.reads_per_second = 4;
     settings.mux.writes_per_second = 4;
+    settings.ivs.recordings_interval = Duration::from_millis(500);
+    settings.ivs.requests_per_second = 20;
     settings.agora.not_found_backoff = [500, 500, 1000, 1000, 2000]
         .map(Duration::from_millis)
         .to_vec();
@@ -291,6 +293,7 @@ fn platform_name(name: &str) -> &str {
     match name {
         "cloudflare" => "Cloudflare",
         "mux" => "Mux",
+        "ivs" => "Amazon IVS",
         other => other,
     }
 }

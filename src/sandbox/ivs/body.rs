@@ -1,4 +1,4 @@
-//! The bodies of calls.
+//! The bodies of calls (`ivs.md §2.1`).
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Channels and tags.
+//! Channels and tags (`ivs.md §1.5, §2.1, §2.6`).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The simulated Amazon IVS API: routes, signatures, limits, refusals.
+//! The simulated Amazon IVS API: routes, signatures, limits, refusals (`ivs.md §1`).
 
 mod body;
 mod channels;

@@ -1,4 +1,4 @@
-//! The public playback host, and the recordings that an operator serves from the bucket.
+//! The public playback host, and the recordings that an operator serves from the bucket (`ivs.md §3.3, §4.5`).
 
 use super::super::calls::VendorCall;
 use super::super::customer::test_file;

@@ -1,4 +1,4 @@
-//! Stream keys: one of a channel.
+//! Stream keys: one of a channel (`ivs.md §2.4`).
 
 use serde_json::{Value, json};
 

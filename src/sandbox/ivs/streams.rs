@@ -1,4 +1,4 @@
-//! Streams, their sessions, and the recording configuration.
+//! Streams, their sessions, and the recording configuration (`ivs.md §2.5, §3.1, §4.1`).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Amazon IVS's channels, stream keys and streams.
+//! Amazon IVS's channels, stream keys and streams (`ivs.md §2, §3.1`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;

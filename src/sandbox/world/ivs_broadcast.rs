@@ -1,4 +1,4 @@
-//! How a broadcast at Amazon IVS proceeds.
+//! How a broadcast at Amazon IVS proceeds (`ivs.md §3, §5.2, §6.2`).
 
 use std::time::Duration;
 

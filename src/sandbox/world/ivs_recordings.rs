@@ -1,4 +1,4 @@
-//! What Amazon IVS records, and the bucket that has it.
+//! What Amazon IVS records, and the bucket that has it (`ivs.md §4.2, §4.3, §4.4`).
 
 use std::time::Duration;
 

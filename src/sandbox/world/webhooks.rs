@@ -93,7 +93,7 @@ impl WorldState {
         self.send(url, Signer::Agora, &body);
     }
 
-    /// An event about a channel, or about the account.
+    /// An event about a channel, or about the account (`ivs.md §5.1`).
     pub(super) fn ivs_event(
         &mut self,
         world: &World,

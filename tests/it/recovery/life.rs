@@ -23,8 +23,15 @@ pub(crate) struct Scene {
     pub(crate) backend: AgoraBackend,
     postgres: bool,
     webhooks: bool,
-    mux: bool,
+    platform: ScenePlatform,
     pub(crate) keeps: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ScenePlatform {
+    Cloudflare,
+    Mux,
+    Ivs,
 }
 
 impl Scene {
@@ -33,7 +40,7 @@ impl Scene {
             backend,
             postgres: false,
             webhooks: false,
-            mux: false,
+            platform: ScenePlatform::Cloudflare,
             keeps: false,
         }
     }
@@ -54,7 +61,18 @@ impl Scene {
 
     /// On another platform, which has no idempotency keys.
     pub(crate) fn on_mux(self) -> Self {
-        Self { mux: true, ..self }
+        Self {
+            platform: ScenePlatform::Mux,
+            ..self
+        }
+    }
+
+    /// On another platform, which deletes no ingest during a broadcast.
+    pub(crate) fn on_ivs(self) -> Self {
+        Self {
+            platform: ScenePlatform::Ivs,
+            ..self
+        }
     }
 
     /// The channel keeps its ingest. A show before the one that is watched ends so late that its broadcast is still open, and its
@@ -128,16 +146,27 @@ fn further(scene: Scene, vendors: &SimulatedVendors) -> Vec<(&'static str, Strin
             ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "6s".to_owned()),
         ]);
     }
-    if !scene.mux {
-        return further;
+    let default = "RELAYKEEPER__PLATFORMS__DEFAULT";
+    match scene.platform {
+        ScenePlatform::Cloudflare => {}
+        ScenePlatform::Mux => {
+            further.extend(vendors.mux_environment());
+            further.extend([
+                (default, "mux".to_owned()),
+                ("RELAYKEEPER__MUX__READS_PER_SECOND", "50".to_owned()),
+                ("RELAYKEEPER__MUX__WRITES_PER_SECOND", "50".to_owned()),
+                ("RELAYKEEPER__MUX__RECORDINGS_INTERVAL", "300ms".to_owned()),
+            ]);
+        }
+        ScenePlatform::Ivs => {
+            further.extend(vendors.ivs_environment());
+            further.extend([
+                (default, "ivs".to_owned()),
+                ("RELAYKEEPER__IVS__REQUESTS_PER_SECOND", "250".to_owned()),
+                ("RELAYKEEPER__IVS__RECORDINGS_INTERVAL", "300ms".to_owned()),
+            ]);
+        }
     }
-    further.extend(vendors.mux_environment());
-    further.extend([
-        ("RELAYKEEPER__PLATFORMS__DEFAULT", "mux".to_owned()),
-        ("RELAYKEEPER__MUX__READS_PER_SECOND", "50".to_owned()),
-        ("RELAYKEEPER__MUX__WRITES_PER_SECOND", "50".to_owned()),
-        ("RELAYKEEPER__MUX__RECORDINGS_INTERVAL", "300ms".to_owned()),
-    ]);
     further
 }
 
@@ -148,7 +177,7 @@ pub(crate) struct Stage {
     http: reqwest::Client,
     most_replacements: u64,
     keeps: bool,
-    mux: bool,
+    platform: ScenePlatform,
 }
 
 impl Stage {
@@ -156,7 +185,10 @@ impl Stage {
         let vendors = SimulatedVendors::start(Options {
             speed: 50.0,
             // Mux holds a lost feed for the whole of `feed_timeout`.
-            wire_speed: Some(if scene.mux { 5.0 } else { 1.0 }),
+            wire_speed: Some(match scene.platform {
+                ScenePlatform::Mux => 5.0,
+                ScenePlatform::Cloudflare | ScenePlatform::Ivs => 1.0,
+            }),
             // A restarted process cannot keep the 2 s limit; its repeated start searches for the first one.
             start_within: PATIENCE,
             ..options()
@@ -199,7 +231,7 @@ impl Stage {
             http,
             most_replacements,
             keeps: scene.keeps,
-            mux: scene.mux,
+            platform: scene.platform,
         }
     }
 
@@ -231,7 +263,7 @@ impl Stage {
         }
         let raw = self.database.raw().await;
         if self.keeps {
-            if !self.mux {
+            if self.platform == ScenePlatform::Cloudflare {
                 self.stray(&raw).await?;
             }
             self.give_up(&raw).await?;
