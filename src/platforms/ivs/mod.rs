@@ -15,6 +15,7 @@ mod wire;
 
 use crate::vendors::Vendor;
 
+pub use api::IvsSigner;
 pub use capabilities::capabilities;
 pub use platform::{IvsPlatform, RecordingConfigurationState};
 
