@@ -104,7 +104,6 @@ impl Platform {
     pub fn ivs() -> Self {
         let mut platform = Self::without(&[Lack::Key, Lack::LiveRemoval, Lack::Session]);
         platform.capabilities.feed_poll = FeedPollCost::Bulk;
-        platform.capabilities.manifest_first = false;
         platform
     }
 

@@ -1,6 +1,5 @@
 //! IVS's API: each operation is a signed POST of JSON with a budget of its own (`ivs.md §1`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,7 +21,7 @@ use crate::vendors::http::RawResponse;
 use crate::vendors::lease::Lease;
 use crate::vendors::{Vendor, VendorError};
 
-pub(super) type IvsApi = ApiClient<IvsAccount>;
+pub(super) type IvsApi = ApiClient<IvsAccess>;
 
 /// The operations in use: their names are IAM's actions and the paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
@@ -96,13 +95,13 @@ impl IvsOperation {
 
 /// An account in a region: its credentials, and the budget of each operation (`ivs.md §1.3`).
 #[derive(Debug)]
-pub(super) struct IvsAccount {
-    signer: IvsSigner,
+pub(super) struct IvsAccess {
+    signer: Signer,
     get_channel: Governor,
     others: Vec<(IvsOperation, Governor)>,
 }
 
-impl PlatformApi for IvsAccount {
+impl PlatformApi for IvsAccess {
     const VENDOR: Vendor = VENDOR;
     const PAUSE: Duration = Duration::from_secs(1);
 
@@ -134,24 +133,15 @@ impl PlatformApi for IvsAccount {
 }
 
 /// Signs requests with AWS's Signature Version 4 (`ivs.md §1.1`).
-#[derive(Debug, Clone)]
-pub struct IvsSigner {
-    credential: Arc<AwsCredential>,
+#[derive(Debug)]
+struct Signer {
+    credential: AwsCredential,
     region: String,
 }
 
-impl IvsSigner {
-    /// With the credentials and the region of the settings.
-    #[must_use]
-    pub fn of_settings(settings: &IvsSettings) -> Self {
-        Self {
-            credential: Arc::new(credential(settings)),
-            region: settings.region.clone(),
-        }
-    }
-
-    /// Adds the headers. A request that cannot be signed stays as it is: AWS refuses it.
-    pub fn sign(&self, request: &mut Request) {
+impl Signer {
+    /// An unsigned request is refused by AWS.
+    fn sign(&self, request: &mut Request) {
         let body = request.body().and_then(reqwest::Body::as_bytes);
         let body = HttpRequestBody::from(body.unwrap_or_default().to_vec());
         let mut unsigned = HttpRequest::new(body);
@@ -192,14 +182,17 @@ impl IvsApi {
         HeaderValue::from_str(settings.session_token.expose_secret())
             .context("ivs.session_token cannot be a header")?;
         let rate = settings.requests_per_second;
-        let budget = |operation: IvsOperation| match operation {
-            IvsOperation::ListStreams => Governor::polls_per_second(operation.budget(), rate),
-            other => Governor::per_second(other.budget(), rate),
+        let budget = |operation: IvsOperation| match operation == IvsOperation::ListStreams {
+            true => Governor::polls_per_second(operation.budget(), rate),
+            false => Governor::per_second(operation.budget(), rate),
         };
         let others =
             IvsOperation::iter().filter(|operation| *operation != IvsOperation::GetChannel);
-        let account = IvsAccount {
-            signer: IvsSigner::of_settings(settings),
+        let account = IvsAccess {
+            signer: Signer {
+                credential: credential(settings),
+                region: settings.region.clone(),
+            },
             get_channel: budget(IvsOperation::GetChannel),
             others: others.map(|other| (other, budget(other))).collect(),
         };
@@ -255,6 +248,14 @@ impl IvsApi {
 }
 
 const ANOTHER_SHAPE: &str = "an answer of another shape than documented";
+
+/// Adds a member, if it has a value.
+pub(super) fn with(mut body: Value, key: &str, value: Option<&str>) -> Value {
+    if let Some((members, value)) = body.as_object_mut().zip(value) {
+        members.insert(key.to_owned(), value.into());
+    }
+    body
+}
 
 fn call(operation: IvsOperation, body: Value) -> ApiCall<'static> {
     let path: &'static str = operation.into();
@@ -314,12 +315,12 @@ mod tests {
     #[test]
     fn a_request_is_signed_for_ivs_with_its_body_its_time_and_the_session_token() {
         for token in [None, Some("session-token".to_owned())] {
-            let signer = IvsSigner {
-                credential: Arc::new(AwsCredential {
+            let signer = Signer {
+                credential: AwsCredential {
                     key_id: "AKIDEXAMPLE".into(),
                     secret_key: "secret".into(),
                     token: token.clone(),
-                }),
+                },
                 region: "eu-west-1".into(),
             };
             let client = reqwest::Client::builder().no_proxy();

@@ -23,13 +23,17 @@ use crate::vendors::http::{self, USER_AGENT, by_status, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, VendorError};
 
+const LIST: &str = "s3.list";
+const GET: &str = "s3.get";
+const DELETE: &str = "s3.delete";
+
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct RecordingsBucket {
     name: String,
     store: AmazonS3,
 }
 
-impl Bucket {
+impl RecordingsBucket {
     /// `None`: the settings name no bucket.
     pub(super) fn of_settings(
         settings: &IvsSettings,
@@ -72,7 +76,7 @@ impl Bucket {
     pub(super) async fn list(&self, prefix: &str) -> Result<ListResult, VendorError> {
         let prefix = Path::from(prefix);
         let list = self.store.list_with_delimiter(Some(&prefix)).await;
-        list.map_err(|error| refused("s3.list", error))
+        list.map_err(|error| refused(LIST, &error))
     }
 
     /// `None`: there is no such object.
@@ -81,7 +85,7 @@ impl Bucket {
         match read.await {
             Ok(bytes) => Ok(Some(bytes.to_vec())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(refused("s3.get", error)),
+            Err(error) => Err(refused(GET, &error)),
         }
     }
 
@@ -94,7 +98,7 @@ impl Bucket {
         let deleted = deleted.try_for_each(|_| std::future::ready(Ok(())));
         match deleted.await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(refused("s3.delete", error)),
+            Err(error) => Err(refused(DELETE, &error)),
         }
     }
 }
@@ -118,15 +122,15 @@ impl HttpService for S3Transport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (parts, body) = request.into_parts();
         let call = if parts.method == Method::POST || parts.method == Method::DELETE {
-            "s3.delete"
+            DELETE
         } else if parts
             .uri
             .query()
             .is_some_and(|query| query.contains("list-type"))
         {
-            "s3.list"
+            LIST
         } else {
-            "s3.get"
+            GET
         };
         let body = body.as_bytes().cloned().unwrap_or_default();
         let request = self
@@ -137,11 +141,11 @@ impl HttpService for S3Transport {
         let answer = http::send(VENDOR, call, request, self.timeout, &self.lease).await;
         // The kind would only decide whether to repeat it.
         let answer = answer.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-        let class = match answer.status {
-            200..300 | 404 => None,
-            other => Some(by_status(other).0),
-        };
-        http::count(VENDOR, call, class);
+        let refused = refusal(call, answer.status);
+        http::count(VENDOR, call, refused.as_ref().map(|error| error.class));
+        if let Some(error) = refused {
+            return Err(HttpError::new(HttpErrorKind::Unknown, error));
+        }
         let mut response = HttpResponse::new(HttpResponseBody::from(answer.body));
         *response.status_mut() =
             StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -150,31 +154,58 @@ impl HttpService for S3Transport {
     }
 }
 
-/// Omits the body: S3's errors are explained by their class.
-fn refused(call: &'static str, error: object_store::Error) -> VendorError {
-    let mut source = std::error::Error::source(&error);
+/// What a status means. Only objects may be missing.
+fn refusal(call: &'static str, status: u16) -> Option<VendorError> {
+    let (class, done) = by_status(status);
+    let (class, message) = match status {
+        200..300 => return None,
+        404 if call != LIST => return None,
+        404 => (Class::Rejected, "there is no such bucket"),
+        401 | 403 => (
+            class,
+            "the bucket may not be read, or the credentials are refused",
+        ),
+        300..=400 => (Class::Rejected, "the bucket is in another region"),
+        _ => (class, "S3 refused or failed"),
+    };
+    Some(VendorError {
+        status: Some(status),
+        ..failure(VENDOR, call, class, done, message.to_owned())
+    })
+}
+
+/// The error of the exchange, or of its answer.
+fn refused(call: &'static str, error: &object_store::Error) -> VendorError {
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        if let Some(sent) = cause.downcast_ref::<VendorError>() {
-            return VendorError {
-                call,
-                ..sent.clone()
-            };
+        if let Some(error) = cause.downcast_ref::<VendorError>() {
+            return error.clone();
         }
         source = cause.source();
     }
-    let text = error.to_string();
-    let (class, message) = match error {
-        object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => (
-            Class::Unauthorized,
-            "the bucket may not be read, or the credentials are refused",
-        ),
-        object_store::Error::NotFound { .. } => (Class::Rejected, "there is no such bucket"),
-        _ if text.contains("NoSuchBucket") => (Class::Rejected, "there is no such bucket"),
-        _ => (
-            Class::Unavailable,
-            "S3 failed or answered otherwise than documented",
-        ),
-    };
-    failure(VENDOR, call, class, Done::Unknown, message.to_owned())
+    let message = "an answer of another shape than documented".to_owned();
+    failure(VENDOR, call, Class::Unexpected, Done::Unknown, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_may_be_missing_and_a_status_tells_what_to_do() {
+        for (call, status, class) in [
+            (LIST, 200, None),
+            (GET, 404, None),
+            (DELETE, 404, None),
+            (LIST, 404, Some(Class::Rejected)),
+            (LIST, 403, Some(Class::Unauthorized)),
+            (GET, 403, Some(Class::Unauthorized)),
+            (LIST, 301, Some(Class::Rejected)),
+            (LIST, 400, Some(Class::Rejected)),
+            (LIST, 503, Some(Class::Unavailable)),
+        ] {
+            let refused = refusal(call, status).map(|error| error.class);
+            assert_eq!(refused, class, "{call} {status}");
+        }
+    }
 }

@@ -10,11 +10,12 @@ use crate::relay::{
 /// The longest reconnect window of a recording configuration (`ivs.md §4.1`).
 const LONGEST_WINDOW: Duration = Duration::from_secs(300);
 
-/// Its facts with these settings. `window`: the recording configuration's, if known.
+/// Its facts with these settings. `window`: the recording configuration's, if known. Until it is read it counts as its default, 0: a
+/// kept channel would wait for it.
 #[must_use]
 pub fn capabilities(settings: &IvsSettings, window: Option<Duration>) -> Capabilities {
     let longest = match settings.records() {
-        true => window.unwrap_or(LONGEST_WINDOW).min(LONGEST_WINDOW),
+        true => window.unwrap_or_default().min(LONGEST_WINDOW),
         false => Duration::ZERO,
     };
     Capabilities {
@@ -22,8 +23,8 @@ pub fn capabilities(settings: &IvsSettings, window: Option<Duration>) -> Capabil
         create_repeat: CreateRepeat::LookUp,
         // `ivs.md §3.1`
         feed_poll: FeedPollCost::Bulk,
-        // A probe may count as a view (`ivs.md §3.3`).
-        manifest_first: false,
+        // Frequent polls after an event cost no more: one list serves all.
+        manifest_first: true,
         // `ivs.md §2.6`
         removes_live_ingest: false,
         // `ivs.md §2.4`
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(of(find, None).recordings, RecordingsKept::Elsewhere);
         assert_eq!(of(play, None).recordings, RecordingsKept::Platform);
         for (window, reconnect) in [
+            (None, Reconnect::Anew),
             (Some(0), Reconnect::Anew),
             (
                 Some(60),
@@ -95,7 +97,7 @@ mod tests {
                 },
             ),
             (
-                None,
+                Some(900),
                 Reconnect::RecordingsMerged {
                     longest: LONGEST_WINDOW,
                 },

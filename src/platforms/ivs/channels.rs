@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::VENDOR;
-use super::api::{IvsApi, IvsOperation};
+use super::api::{IvsApi, IvsOperation, with};
 use super::refusal::NOT_BROADCASTING;
 use super::wire::{
     CREATED, Channel, ChannelAnswer, Stream, StreamAnswer, StreamKey, StreamKeyAnswer, TAG, TITLE,
@@ -56,7 +56,7 @@ impl ChannelSettings {
             (CREATED, &created),
             (TITLE, &title),
         ]);
-        let mut body = json!({
+        let body = json!({
             "name": new.tag,
             "latencyMode": "LOW",
             "type": self.channel_type,
@@ -64,10 +64,9 @@ impl ChannelSettings {
             "insecureIngest": false,
             "tags": tags,
         });
-        if !self.recording_configuration.is_empty() {
-            body["recordingConfigurationArn"] = self.recording_configuration.as_str().into();
-        }
-        body
+        let configuration = Some(self.recording_configuration.as_str());
+        let configuration = configuration.filter(|arn| !arn.is_empty());
+        with(body, "recordingConfigurationArn", configuration)
     }
 
     /// The settings that an answer returns otherwise than requested.
@@ -169,13 +168,8 @@ impl IvsApi {
         let mut may_be_cut = false;
         let mut token: Option<String> = None;
         for _ in 0..MOST_PAGES {
-            let mut body = json!({ "maxResults": PAGE });
-            if let Some(name) = name {
-                body["filterByName"] = name.into();
-            }
-            if let Some(token) = token.take() {
-                body["nextToken"] = token.into();
-            }
+            let body = with(json!({ "maxResults": PAGE }), "filterByName", name);
+            let body = with(body, "nextToken", token.as_deref());
             let operation = IvsOperation::ListChannels;
             let page: ChannelPage = self.data(permit, operation, body, |_| None).await?;
             let count = page.channels.len();

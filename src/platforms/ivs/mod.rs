@@ -5,6 +5,8 @@ mod arn;
 mod bucket;
 mod capabilities;
 mod channels;
+mod complaints;
+mod configuration;
 mod events;
 mod platform;
 mod playback;
@@ -15,9 +17,9 @@ mod wire;
 
 use crate::vendors::Vendor;
 
-pub use api::IvsSigner;
 pub use capabilities::capabilities;
-pub use platform::{IvsPlatform, RecordingConfigurationState};
+pub use configuration::RecordingConfigurationState;
+pub use platform::IvsPlatform;
 
 pub(super) const NAME: &str = "ivs";
 const VENDOR: Vendor = Vendor::Platform(NAME);

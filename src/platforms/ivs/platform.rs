@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::api::{IvsApi, IvsOperation};
-use super::bucket::Bucket;
+use super::bucket::RecordingsBucket;
 use super::channels::{ChannelList, ChannelSettings, PAGE, lacks};
+use super::complaints::{ACCOUNT_REFUSES, CODES, Complaints};
+use super::configuration::RecordingConfigurationState;
 use super::events::EventSecret;
 use super::playback::IvsPlaybackHost;
 use super::recordings::RecordingsInBucket;
@@ -21,7 +21,6 @@ use super::streams::LiveStreams;
 use super::wire::Channel;
 use super::{NAME, capabilities};
 use crate::config::{IvsSettings, Settings};
-use crate::platforms::wire::{count, lenient};
 use crate::platforms::{
     Complaint, EnsuredIngest, FeedPolls, FeedQuestion, HeaderOf, IngestAccess, NewIngest, Platform,
     PlatformHealth, PlaybackLinks, RecordingsSearch, Removal, TaggedIngest, TaggedIngests,
@@ -38,13 +37,6 @@ const MOST_CHECKED: usize = 10_000;
 /// Between two tries to delete a channel whose broadcast has been stopped.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// A quota or the state of the account refuses channels.
-const ACCOUNT_REFUSES: &str = "ivs-account-refuses";
-/// The bucket of recordings cannot be read.
-const BUCKET_REFUSES: &str = "ivs-bucket-refuses";
-/// The recording configuration does not record.
-const NOT_RECORDING: &str = "ivs-not-recording";
-
 /// An account in a region.
 #[derive(Debug)]
 pub struct IvsPlatform {
@@ -58,6 +50,7 @@ pub struct IvsPlatform {
     settings: IvsSettings,
     stored_micros: u64,
     known: Mutex<Known>,
+    complaints: Complaints,
 }
 
 #[derive(Debug, Default)]
@@ -65,63 +58,13 @@ struct Known {
     /// By channel that is not live: when it was last read.
     checked: HashMap<String, Instant>,
     configuration: Option<RecordingConfigurationState>,
-    /// By the code of a complaint: what was answered last, if it was a refusal.
-    refusals: HashMap<&'static str, String>,
-}
-
-/// A recording configuration as read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordingConfigurationState {
-    /// `ACTIVE`, `CREATING`, `CREATE_FAILED`.
-    pub state: String,
-    /// An encoder that comes back within this time continues the recording.
-    pub window: Duration,
-    /// Where it writes, if known.
-    pub bucket: Option<String>,
-}
-
-impl RecordingConfigurationState {
-    /// Whether channels with it record.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.state == "ACTIVE"
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ConfigurationAnswer {
-    recording_configuration: Configuration,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Configuration {
-    #[serde(default, deserialize_with = "lenient")]
-    state: Option<String>,
-    #[serde(default, deserialize_with = "count")]
-    recording_reconnect_window_seconds: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
-    destination_configuration: Option<Destination>,
-}
-
-#[derive(Deserialize)]
-struct Destination {
-    #[serde(default, deserialize_with = "lenient")]
-    s3: Option<S3Destination>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct S3Destination {
-    bucket_name: String,
 }
 
 impl IvsPlatform {
     /// Calls only while `lease` is held.
     pub fn new(settings: &Settings, lease: &Lease) -> anyhow::Result<Self> {
         let (ivs, vendors) = (&settings.ivs, &settings.vendors);
-        let bucket = Bucket::of_settings(ivs, vendors, lease)?;
+        let bucket = RecordingsBucket::of_settings(ivs, vendors, lease)?;
         Ok(Self {
             api: IvsApi::of_settings(ivs, vendors, lease)?,
             host: IvsPlaybackHost::new(ivs, vendors, lease)?,
@@ -132,6 +75,7 @@ impl IvsPlatform {
             settings: ivs.clone(),
             stored_micros: settings.pricing.ivs_micros(ivs.channel_type),
             known: Mutex::default(),
+            complaints: Complaints::default(),
         })
     }
 
@@ -143,17 +87,8 @@ impl IvsPlatform {
         if !self.settings.records() {
             return Ok(None);
         }
-        let body = json!({ "arn": self.settings.recording_configuration_arn });
-        let operation = IvsOperation::GetRecordingConfiguration;
-        let answer: ConfigurationAnswer = self.api.data(permit, operation, body, |_| None).await?;
-        let read = answer.recording_configuration;
-        let destination = read.destination_configuration.and_then(|all| all.s3);
-        let window = read.recording_reconnect_window_seconds.unwrap_or_default();
-        let state = RecordingConfigurationState {
-            state: read.state.unwrap_or_default(),
-            window: Duration::from_secs(window),
-            bucket: destination.map(|s3| s3.bucket_name),
-        };
+        let arn = &self.settings.recording_configuration_arn;
+        let state = self.api.recording_configuration(permit, arn).await?;
         self.known.lock().configuration = Some(state.clone());
         Ok(Some(state))
     }
@@ -161,7 +96,7 @@ impl IvsPlatform {
     /// Tries to list the bucket; `None`: the settings name none.
     pub async fn check_bucket(&self) -> Option<Result<(), VendorError>> {
         let listed = self.recordings.as_ref()?.check().await;
-        Some(self.of_bucket(listed))
+        Some(self.complaints.of_bucket(listed))
     }
 
     /// No API returns the URL (`ivs.md §2.3`).
@@ -225,26 +160,6 @@ impl IvsPlatform {
         }
     }
 
-    /// Keeps a refusal that needs an operator, until a call of the same kind succeeds.
-    fn note(&self, code: &'static str, refusal: Option<&VendorError>) {
-        let refusals = &mut self.known.lock().refusals;
-        match refusal {
-            Some(refusal) => refusals.insert(code, refusal.message.clone()),
-            None => refusals.remove(code),
-        };
-    }
-
-    fn of_bucket<T>(&self, result: Result<T, VendorError>) -> Result<T, VendorError> {
-        match &result {
-            Ok(_) => self.note(BUCKET_REFUSES, None),
-            Err(error) if matches!(error.class, Class::Unauthorized | Class::Rejected) => {
-                self.note(BUCKET_REFUSES, Some(error));
-            }
-            Err(_) => {}
-        }
-        result
-    }
-
     async fn stop(&self, permit: PermitRequest, channel: &str) -> Result<(), VendorError> {
         let stopped = self.api.stop_stream(permit, channel).await;
         self.streams.change();
@@ -306,11 +221,11 @@ impl Platform for IvsPlatform {
             .await
             .inspect_err(|error| {
                 if error.class == Class::Quota {
-                    self.note(ACCOUNT_REFUSES, Some(error));
+                    self.complaints.note(ACCOUNT_REFUSES, Some(error));
                 }
             });
         let (channel, key, ignored_settings) = created?;
-        self.note(ACCOUNT_REFUSES, None);
+        self.complaints.note(ACCOUNT_REFUSES, None);
         let publish_url = Self::publish_url(&channel, &key);
         Ok(EnsuredIngest {
             publish_url: publish_url.ok_or_else(|| lacks(CALL, "an ingest endpoint"))?,
@@ -368,9 +283,18 @@ impl Platform for IvsPlatform {
         ingest: WatchedIngest<'_>,
         question: FeedQuestion,
     ) -> Result<Option<FeedReading>, VendorError> {
+        let not_yet = FeedReading {
+            watchable: Some(false),
+            ..FeedReading::default()
+        };
         let live = self.streams.of(&self.api, permit, ingest.id).await?;
         let Some(live) = live else {
-            return self.off_air(permit, ingest.id).await;
+            return match question {
+                FeedQuestion::WatchableFirst => Ok(Some(not_yet)),
+                FeedQuestion::Publishing | FeedQuestion::Both => {
+                    self.off_air(permit, ingest.id).await
+                }
+            };
         };
         self.known.lock().checked.remove(ingest.id);
         let watchable = match (question, ingest.hls_url) {
@@ -380,6 +304,9 @@ impl Platform for IvsPlatform {
                 Some(self.host.is_playable(permit, url).await?)
             }
         };
+        if question == FeedQuestion::WatchableFirst && watchable == Some(false) {
+            return Ok(Some(not_yet));
+        }
         Ok(Some(FeedReading {
             publishing: Some(true),
             watchable,
@@ -409,11 +336,16 @@ impl Platform for IvsPlatform {
         self.stop(permit, ingest).await
     }
 
+    /// Stops what an encoder began that had connected just before its key was deleted: then there was no broadcast to stop
+    /// (`ivs.md §2.5`).
     async fn remove(&self, permit: PermitRequest, ingest: &str) -> Result<Removal, VendorError> {
         match self.api.delete_channel(permit, ingest).await {
-            Err(error) if error.class == Class::Conflict => Ok(Removal::StillLive {
-                retry_after: ENDS_WITHIN,
-            }),
+            Err(error) if error.class == Class::Conflict => {
+                self.stop(permit, ingest).await?;
+                Ok(Removal::StillLive {
+                    retry_after: ENDS_WITHIN,
+                })
+            }
             removed => {
                 removed?;
                 self.known.lock().checked.remove(ingest);
@@ -435,12 +367,15 @@ impl Platform for IvsPlatform {
             RecordingsSearch::Shared { since } | RecordingsSearch::Since(_, since) => Some(since),
             RecordingsSearch::Thorough(_) | RecordingsSearch::AfterRemoval(_) => None,
         };
-        self.of_bucket(recordings.of(ingest, since).await)
+        self.complaints
+            .of_bucket(recordings.of(ingest, since).await)
     }
 
     async fn delete_recording(&self, _: PermitRequest, recording: &str) -> Result<(), VendorError> {
         match &self.recordings {
-            Some(recordings) => self.of_bucket(recordings.delete(recording).await),
+            Some(recordings) => self
+                .complaints
+                .of_bucket(recordings.delete(recording).await),
             None => Ok(()),
         }
     }
@@ -494,43 +429,12 @@ impl Platform for IvsPlatform {
     }
 
     fn complaint_codes(&self) -> &'static [&'static str] {
-        &[ACCOUNT_REFUSES, BUCKET_REFUSES, NOT_RECORDING]
+        &CODES
     }
 
     fn complaints(&self) -> Vec<Complaint> {
         let known = self.known.lock();
-        let complaint = |code, detail| Complaint {
-            code,
-            subject: String::new(),
-            detail,
-        };
-        let account = known.refusals.get(ACCOUNT_REFUSES).map(|why| {
-            let detail = format!(
-                "AWS refused the last channel ({why}). Starts on IVS fail: ask AWS for a higher quota, or to verify the account."
-            );
-            complaint(ACCOUNT_REFUSES, detail)
-        });
-        let bucket = known.refusals.get(BUCKET_REFUSES).map(|why| {
-            let detail = format!(
-                "The bucket of ivs.recording_bucket cannot be read ({why}). Recordings are not found: check its name, the region and the permissions of the access key."
-            );
-            complaint(BUCKET_REFUSES, detail)
-        });
-        let configuration = known.configuration.as_ref();
-        let not_recording = configuration
-            .filter(|configuration| !configuration.is_active())
-            .map(|configuration| {
-                let detail = format!(
-                    "The recording configuration of ivs.recording_configuration_arn is {}: broadcasts are not recorded. Create another one.",
-                    configuration.state
-                );
-                complaint(NOT_RECORDING, detail)
-            });
-        account
-            .into_iter()
-            .chain(bucket)
-            .chain(not_recording)
-            .collect()
+        self.complaints.all(known.configuration.as_ref())
     }
 
     fn playback_hosts(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::VENDOR;
 use super::arn::{ChannelArn, is_plain};
-use super::bucket::Bucket;
+use super::bucket::RecordingsBucket;
 use crate::relay::{Recording, RecordingPlace, RecordingState};
 use crate::vendors::http::failure;
 use crate::vendors::number::whole;
@@ -28,13 +28,13 @@ const PLAYLIST: &str = "master.m3u8";
 /// Finds and deletes the recordings of channels.
 #[derive(Debug)]
 pub(super) struct RecordingsInBucket {
-    bucket: Bucket,
+    bucket: RecordingsBucket,
     /// Serves the bucket's keys; empty: nothing here does.
     vod: String,
 }
 
 impl RecordingsInBucket {
-    pub(super) fn new(bucket: Bucket, vod: &str) -> Self {
+    pub(super) fn new(bucket: RecordingsBucket, vod: &str) -> Self {
         Self {
             bucket,
             vod: vod.to_owned(),

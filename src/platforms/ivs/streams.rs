@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::VENDOR;
-use super::api::{IvsApi, IvsOperation};
+use super::api::{IvsApi, IvsOperation, with};
 use super::channels::{MOST_PAGES, PAGE};
 use super::wire::Stream;
 use crate::platforms::wire::readable;
@@ -130,10 +130,7 @@ async fn page(
     streams: &mut StreamsByChannel,
     token: Option<String>,
 ) -> Result<Option<String>, VendorError> {
-    let mut body = json!({ "maxResults": PAGE });
-    if let Some(token) = token {
-        body["nextToken"] = token.into();
-    }
+    let body = with(json!({ "maxResults": PAGE }), "nextToken", token.as_deref());
     let operation = IvsOperation::ListStreams;
     let page: StreamPage = api.data(permit, operation, body, |_| None).await?;
     let live: Vec<Stream> = readable(page.streams);
