@@ -57,4 +57,5 @@ mod storage;
 mod store;
 mod support;
 mod third_egress;
+mod three_platforms;
 mod webhooks_out;

@@ -42,9 +42,13 @@ pub(crate) fn unlimited() -> Options {
 
 impl Aws {
     pub(crate) fn start(options: Options) -> Self {
+        Self::of(SimulatedVendors::start(options).unwrap())
+    }
+
+    pub(crate) fn of(vendors: SimulatedVendors) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            vendors: SimulatedVendors::start(options).unwrap(),
+            vendors,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         }
     }
