@@ -45,12 +45,16 @@ impl Moto {
             .spawn()
             .unwrap();
         let url = format!("http://127.0.0.1:{port}");
+        let moto = Self { process, url };
         let deadline = Instant::now() + Duration::from_secs(30);
-        while reqwest::get(format!("{url}/moto-api/")).await.is_err() {
+        while reqwest::get(format!("{}/moto-api/", moto.url))
+            .await
+            .is_err()
+        {
             assert!(Instant::now() < deadline, "moto does not answer");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Self { process, url }
+        moto
     }
 }
 
