@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use strum::VariantNames as _;
 
 use crate::actors::{AlarmCode, NodeContext, VendorClients};
@@ -14,6 +15,9 @@ use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
 /// How long a probe may wait for its permit: relays' calls come first.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to read capabilities; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
     let clock = context.clone();
@@ -35,6 +39,21 @@ pub(super) fn of(context: &Arc<NodeContext>) -> Dependencies {
 
 fn permit_request(priority: Priority) -> PermitRequest {
     PermitRequest::within(priority, PATIENCE)
+}
+
+/// Reads what the platforms' capabilities depend on.
+pub(super) async fn read_capabilities(context: Arc<NodeContext>) {
+    let platforms = context.vendors.platforms.iter();
+    let reads = platforms.map(|platform| async {
+        let mut pause = FIRST_PAUSE;
+        let permit = || permit_request(Priority::Janitor);
+        while let Err(error) = platform.read_capabilities(permit()).await {
+            tracing::debug!(platform = platform.name(), %error, "its capabilities cannot be read; retrying");
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    });
+    join_all(reads).await;
 }
 
 fn platform(platform: &Arc<dyn Platform>) -> (&'static str, VendorWatch) {

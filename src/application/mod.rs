@@ -178,6 +178,8 @@ impl Application {
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let clock = self.context.clone();
         let clock = tokio::spawn(async move { clock.watch_clock().await });
+        let capabilities = dependencies::read_capabilities(self.context.clone());
+        let capabilities = tokio::spawn(capabilities);
         let dependencies = dependencies::of(&self.context);
         let api = Api::new(
             &self.settings,
@@ -243,6 +245,7 @@ impl Application {
         sign_outs.abort();
         upkeep.abort();
         clock.abort();
+        capabilities.abort();
         if let Some(renewal) = renewal {
             renewal.abort();
         }

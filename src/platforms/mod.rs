@@ -138,6 +138,11 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
     /// Makes the cheapest call that proves reachability and credentials.
     async fn check(&self, permit: PermitRequest) -> Result<(), VendorError>;
 
+    /// Reads what [`Platform::capabilities`] depends on. Each process calls it until it succeeds.
+    async fn read_capabilities(&self, _: PermitRequest) -> Result<(), VendorError> {
+        Ok(())
+    }
+
     /// What the last calls returned.
     fn health(&self) -> PlatformHealth;
 

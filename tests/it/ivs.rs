@@ -303,7 +303,11 @@ async fn shows_of_a_kept_channel_have_one_url_and_each_its_recording() {
     .await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     // Without a window nothing is merged, once the configuration is read.
-    service.get("/v1/health").await;
+    let read = VendorCall::IvsRecordingConfigurationGet;
+    until("with the configuration", async || {
+        !calls(vendors, read).is_empty()
+    })
+    .await;
     let mut urls = Vec::new();
     for _ in 0..2 {
         let relay = service.go_live(42, &show("show68")).await;

@@ -395,13 +395,18 @@ impl Platform for IvsPlatform {
         source.is_empty().then(|| self.events.verify(header, body))
     }
 
-    /// Reads the recording configuration too, which decides what a kept channel's next show must wait for.
+    /// Reads the recording configuration too.
     async fn check(&self, permit: PermitRequest) -> Result<(), VendorError> {
         self.api.read_one(permit).await?;
         if let Err(error) = self.recording_configuration(permit).await {
             tracing::warn!(%error, "the recording configuration cannot be read");
         }
         Ok(())
+    }
+
+    /// The recording configuration decides what a kept channel's next show, and the search for its recordings, must wait for.
+    async fn read_capabilities(&self, permit: PermitRequest) -> Result<(), VendorError> {
+        self.recording_configuration(permit).await.map(|_| ())
     }
 
     fn health(&self) -> PlatformHealth {
