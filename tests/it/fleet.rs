@@ -5,6 +5,7 @@ mod check;
 mod kept_ingests;
 mod nodes;
 mod notices;
+mod platforms;
 mod stops;
 mod trouble;
 

@@ -137,6 +137,8 @@ async fn a_channel_that_keeps_its_ingest_survives_a_kill_at_any_point(
         Scene::sqlite(CloudRecording).with_webhooks(),
         Scene::sqlite(CloudRecording).on_mux(),
         Scene::sqlite(MediaPush).on_mux(),
+        Scene::sqlite(CloudRecording).on_ivs(),
+        Scene::sqlite(MediaPush).on_ivs(),
     )]
     scene: Scene,
     #[values(Part::Ingest, Part::Egress, Part::Store, Part::Save, Part::Poll)] part: Part,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::support::aws::Aws;
 use crate::support::service::{Stage, options, show, until, violations};
 
-const PLATFORMS: [&str; 3] = ["cloudflare", "mux", "ivs"];
+pub(crate) const PLATFORMS: [&str; 3] = ["cloudflare", "mux", "ivs"];
 
 fn all_on(vendors: &SimulatedVendors, settings: &mut Settings) {
     let mux = &mut settings.mux;
@@ -39,7 +39,7 @@ fn all_on(vendors: &SimulatedVendors, settings: &mut Settings) {
     ivs.recordings_interval = Duration::from_millis(300);
 }
 
-fn calls_of(platform: &str) -> impl Iterator<Item = VendorCall> {
+pub(crate) fn calls_of(platform: &str) -> impl Iterator<Item = VendorCall> {
     let rooms = match platform {
         "cloudflare" => ["cloudflare.", "customer."].as_slice(),
         "mux" => &["mux.", "mux_playback."],

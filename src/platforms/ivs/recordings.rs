@@ -23,6 +23,8 @@ const SEGMENTS: usize = 4 + DATE_PARTS + 1;
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// A longer duration is an error.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+/// No broadcast is so long.
+const LONGEST_WRITTEN: TimeDelta = TimeDelta::days(7);
 const PLAYLIST: &str = "master.m3u8";
 
 /// Finds and deletes the recordings of channels.
@@ -115,13 +117,26 @@ impl RecordingsInBucket {
         Ok(Some(recording(bucket, vod, prefix, state, &event, began)))
     }
 
-    /// Deletes all objects of a recording. Succeeds if there are none.
+    /// Deletes all objects of a recording that is over: IVS would write others. Succeeds if there are none.
     pub(super) async fn delete(&self, recording: &str) -> Result<(), VendorError> {
         if !is_recording(recording) {
             return Err(rejected("the id is no recording's"));
         }
+        let known = self.read(recording).await?;
+        if known.is_some_and(|known| is_being_written(&known, Utc::now())) {
+            let message = "IVS still writes the recording".to_owned();
+            let (class, done) = (Class::Unavailable, Done::No);
+            return Err(failure(VENDOR, "recordings.delete", class, done, message));
+        }
         self.bucket.delete_all(recording).await
     }
+}
+
+/// Its last event may never come.
+fn is_being_written(recording: &Recording, now: DateTime<Utc>) -> bool {
+    let began = recording.created_at;
+    let is_old = began.is_some_and(|began| began + LONGEST_WRITTEN < now);
+    recording.state == RecordingState::Processing && !is_old
 }
 
 /// Deleting anything above a recording would delete others.

@@ -69,7 +69,7 @@ async fn a_recording_is_found_with_its_playlist_outlives_its_channel_and_is_dele
 }
 
 #[tokio::test]
-async fn a_running_recording_is_not_ready_and_a_failed_one_says_so() {
+async fn a_running_recording_is_neither_ready_nor_deleted_and_a_failed_one_says_so() {
     let bench = IvsBench::start(Options {
         ivs_recordings_fail: true,
         ..fast()
@@ -87,9 +87,16 @@ async fn a_running_recording_is_not_ready_and_a_failed_one_says_so() {
     };
     assert_eq!(running.state, RecordingState::Processing);
     assert!(running.created_at.is_some() && running.place.is_none());
+    // What IVS writes afterwards would be left.
+    let refused = bench.ivs.delete_recording(permit(), &running.id).await;
+    assert_eq!(refused.unwrap_err().class, Class::Unavailable);
+    assert_eq!(search(&bench, &ingest).await.len(), 1);
     bench.vendors.unpublish(encoder);
     let failed = recorded(&bench, &ingest, 1).await;
     assert_eq!(failed[0].state, RecordingState::Failed);
+    let deleted = bench.ivs.delete_recording(permit(), &running.id).await;
+    deleted.unwrap();
+    assert_eq!(search(&bench, &ingest).await, []);
 }
 
 #[tokio::test]
