@@ -17,6 +17,7 @@ async fn probe(vendors: &SimulatedVendors, backend: &str, fixtures: &Path) -> Ou
         .current_dir(folder.path())
         .envs(vendors.environment())
         .envs(vendors.mux_environment())
+        .envs(vendors.ivs_environment())
         .env("AGORA_BACKEND", backend)
         .env("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s")
         .output()
@@ -65,7 +66,7 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
             .lines()
             .filter_map(|line| line.split_whitespace().nth(1));
         let tried = |name: &&str| {
-            ["cf-", "mx-", "ag-", products]
+            ["cf-", "mx-", "iv-", "ag-", products]
                 .iter()
                 .any(|part| name.starts_with(part))
         };
@@ -85,6 +86,7 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
             vendors.cloudflare_api_token(),
             vendors.agora_customer_secret(),
             vendors.mux_token_secret(),
+            vendors.ivs_secret_access_key(),
         ];
         let secrets = secrets.iter().map(String::as_str).chain(ours);
         for secret in secrets {
@@ -127,14 +129,16 @@ async fn an_ingest_or_converter_whose_answer_was_lost_is_deleted_too() {
     // The probe's first create must be refused.
     vendors.fault(lost(VendorCall::LiveInputCreate, 1));
     vendors.fault(lost(VendorCall::MuxStreamCreate, 0));
+    vendors.fault(lost(VendorCall::IvsChannelCreate, 0));
     vendors.fault(lost(VendorCall::ConverterCreate, 0));
     let output = probe(&vendors, "media_push", fixtures.path()).await;
     assert!(output.status.success(), "{}", out(&output));
     assert_eq!(verdict(&output, "cf-create"), "unclear");
     assert_eq!(verdict(&output, "mx-create"), "unclear");
+    assert_eq!(verdict(&output, "iv-create"), "unclear");
     assert_eq!(verdict(&output, "mp-create"), "unclear");
     let inputs = vendors.state().live_inputs;
-    for platform in ["cloudflare", "mux"] {
+    for platform in ["cloudflare", "mux", "ivs"] {
         assert!(
             inputs.iter().any(|input| input.platform == platform),
             "{platform}: it was made"

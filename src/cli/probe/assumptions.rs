@@ -93,6 +93,47 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("mx-enable", "PUT enable makes its status idle"),
     ("mx-delete", "DELETE answers any 2xx"),
     ("mx-delete-again", "DELETE of what is gone: 404"),
+    ("iv-credentials", "the access key is taken"),
+    (
+        "iv-bad-credentials",
+        "a wrong signature is refused with 403",
+    ),
+    (
+        "iv-recording",
+        "the recording configuration of the settings is ACTIVE",
+    ),
+    (
+        "iv-create",
+        "a channel is created, and has ARN, endpoint, playback URL and key",
+    ),
+    ("iv-echo", "its name, tags and type come back as sent"),
+    (
+        "iv-find",
+        "ListChannels finds it by its name, with its tags",
+    ),
+    ("iv-get", "GetChannel names endpoint and playback URL again"),
+    (
+        "iv-not-found",
+        "a channel that is not there: 404 ResourceNotFoundException",
+    ),
+    ("iv-streams", "ListStreams answers a list"),
+    (
+        "iv-offline",
+        "GetStream without a broadcast: 404 ChannelNotBroadcasting",
+    ),
+    (
+        "iv-stop-offline",
+        "StopStream without a broadcast: the same",
+    ),
+    ("iv-manifest", "the playback URL without a broadcast: 404"),
+    ("iv-key", "GetStreamKey returns the key of the creation"),
+    ("iv-second-key", "a second key is refused with 402"),
+    (
+        "iv-new-key",
+        "after DeleteStreamKey, CreateStreamKey gives another key",
+    ),
+    ("iv-delete", "DeleteChannel answers any 2xx"),
+    ("iv-delete-again", "DeleteChannel of what is gone: 404"),
     ("ag-credentials", "customer id and secret are taken"),
     ("ag-bad-credentials", "a wrong secret is refused with 401"),
     (

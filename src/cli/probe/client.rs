@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use relaykeeper::config::Settings;
+use relaykeeper::platforms::ivs::IvsSigner;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,7 +18,7 @@ const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KH
                           Chrome/142.0.0.0 Safari/537.36";
 
 /// Recorded response headers: those the vendor clients read, and request ids.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 9] = [
     "content-type",
     "ratelimit",
     "ratelimit-policy",
@@ -25,6 +26,8 @@ const HEADERS: [&str; 7] = [
     "cf-ray",
     "x-request-id",
     "x-resource-id",
+    "x-amzn-errortype",
+    "x-amzn-requestid",
 ];
 
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub(super) enum ProbeAuth {
     Bearer(String),
     /// Agora's customer id and secret, Mux's token id and secret.
     Basic(String, String),
+    /// An access key of AWS's.
+    Aws(IvsSigner),
 }
 
 #[derive(Debug)]
@@ -96,10 +101,16 @@ impl ProbeResponse {
         let code = ["/errors/0/code", "/code", "/error/type"]
             .iter()
             .find_map(|pointer| self.body.pointer(pointer));
-        match code {
-            Some(code) => format!("{}, code {code}", self.status),
-            None => self.status.to_string(),
+        match (code, self.aws_error()) {
+            (Some(code), _) => format!("{}, code {code}", self.status),
+            (None, Some(error)) => format!("{}, {error}", self.status),
+            (None, None) => self.status.to_string(),
         }
+    }
+
+    /// It may have a suffix after a colon (`ivs.md §1.4`).
+    pub(super) fn aws_error(&self) -> Option<&str> {
+        self.header("x-amzn-errortype")?.split(':').next()
     }
 }
 
@@ -124,7 +135,7 @@ impl ProbeClient {
         }
         .build()?;
         let (cloudflare, agora) = (&settings.cloudflare, &settings.agora);
-        let mux = &settings.mux;
+        let (mux, ivs) = (&settings.mux, &settings.ivs);
         let basic = |id: &str, secret: &SecretString| {
             STANDARD.encode(format!("{id}:{}", secret.expose_secret()))
         };
@@ -133,6 +144,9 @@ impl ProbeClient {
         let redactor = Redactor::new([
             (agora_basic.trim_end_matches('='), "<authorization>"),
             (mux_basic.trim_end_matches('='), "<authorization>"),
+            (ivs.secret_access_key.expose_secret(), "<secret-access-key>"),
+            (ivs.session_token.expose_secret(), "<session-token>"),
+            (&ivs.access_key_id, "<access-key-id>"),
             (mux.token_secret.expose_secret(), "<token-secret>"),
             (&mux.token_id, "<token-id>"),
             (cloudflare.api_token.expose_secret(), "<api-token>"),
@@ -157,7 +171,7 @@ impl ProbeClient {
             .request(ask.method.clone(), &ask.url)
             .timeout(self.timeout);
         request = match &ask.auth {
-            ProbeAuth::None => request,
+            ProbeAuth::None | ProbeAuth::Aws(_) => request,
             ProbeAuth::Bearer(token) => request.bearer_auth(token),
             ProbeAuth::Basic(user, password) => request.basic_auth(user, Some(password)),
         };
@@ -171,7 +185,11 @@ impl ProbeClient {
             let error = anyhow::Error::new(error.without_url());
             format!("no answer: {error:#}")
         };
-        let response = request.send().await.map_err(failure)?;
+        let mut request = request.build().map_err(failure)?;
+        if let ProbeAuth::Aws(signer) = &ask.auth {
+            signer.sign(&mut request);
+        }
+        let response = self.client.execute(request).await.map_err(failure)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.map_err(failure)?;
         let body = match text.as_str() {

@@ -8,6 +8,7 @@ mod assumptions;
 mod client;
 mod cloudflare;
 mod fixtures;
+mod ivs;
 mod mux;
 mod redact;
 
@@ -79,8 +80,9 @@ async fn probe(
     };
     let has_cloudflare = settings.cloudflare.has_credentials();
     let has_mux = settings.mux.has_credentials();
+    let has_ivs = settings.ivs.has_credentials();
     let has_agora = !["agora.app_id", "agora.customer"].into_iter().any(lacks);
-    if !(has_cloudflare || has_mux || has_agora) {
+    if !(has_cloudflare || has_mux || has_ivs || has_agora) {
         bail!("no vendor has credentials; run `relaykeeper check`");
     }
     let mut left = Vec::new();
@@ -91,6 +93,15 @@ async fn probe(
     if has_mux {
         try_vendor(
             mux::MuxProbe::new(settings, tag),
+            client,
+            findings,
+            &mut left,
+        )
+        .await?;
+    }
+    if has_ivs {
+        try_vendor(
+            ivs::IvsProbe::new(settings, tag),
             client,
             findings,
             &mut left,

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 
 const REDACTED: &str = "[redacted]";
-/// Keys whose value is a credential (`cloudflare-stream.md §2.4`, `mux.md §2.3`, `agora.md §4.5`).
-const SECRET_KEYS: [&str; 9] = [
+/// Keys whose value is a credential (`cloudflare-stream.md §2.4`, `mux.md §2.3`, `ivs.md §2.4`, `agora.md §4.5`).
+const SECRET_KEYS: [&str; 10] = [
     "streamKey",
     "stream_key",
     "srt_passphrase",
+    "value",
     "passphrase",
     "streamId",
     "secret",
@@ -90,7 +91,14 @@ impl Redactor {
 
 /// Removes list items without our tag; returns their number.
 pub(super) fn leave_others_out(body: &mut Value, tag: &str) -> usize {
-    let lists = ["/result", "/result/liveInputs", "/data/members", "/data"];
+    let lists = [
+        "/result",
+        "/result/liveInputs",
+        "/data/members",
+        "/data",
+        "/channels",
+        "/streams",
+    ];
     let mut left_out = 0;
     for pointer in lists {
         if let Some(items) = body.pointer_mut(pointer).and_then(Value::as_array_mut) {

@@ -1,5 +1,6 @@
 //! IVS's API: each operation is a signed POST of JSON with a budget of its own (`ivs.md §1`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -96,7 +97,7 @@ impl IvsOperation {
 /// An account in a region: its credentials, and the budget of each operation (`ivs.md §1.3`).
 #[derive(Debug)]
 pub(super) struct IvsAccess {
-    signer: Signer,
+    signer: IvsSigner,
     get_channel: Governor,
     others: Vec<(IvsOperation, Governor)>,
 }
@@ -133,15 +134,24 @@ impl PlatformApi for IvsAccess {
 }
 
 /// Signs requests with AWS's Signature Version 4 (`ivs.md §1.1`).
-#[derive(Debug)]
-struct Signer {
-    credential: AwsCredential,
+#[derive(Debug, Clone)]
+pub struct IvsSigner {
+    credential: Arc<AwsCredential>,
     region: String,
 }
 
-impl Signer {
-    /// An unsigned request is refused by AWS.
-    fn sign(&self, request: &mut Request) {
+impl IvsSigner {
+    /// With the credentials and the region of the settings.
+    #[must_use]
+    pub fn of_settings(settings: &IvsSettings) -> Self {
+        Self {
+            credential: Arc::new(credential(settings)),
+            region: settings.region.clone(),
+        }
+    }
+
+    /// Adds the headers. A request that cannot be signed stays as it is: AWS refuses it.
+    pub fn sign(&self, request: &mut Request) {
         let body = request.body().and_then(reqwest::Body::as_bytes);
         let body = HttpRequestBody::from(body.unwrap_or_default().to_vec());
         let mut unsigned = HttpRequest::new(body);
@@ -189,10 +199,7 @@ impl IvsApi {
         let others =
             IvsOperation::iter().filter(|operation| *operation != IvsOperation::GetChannel);
         let account = IvsAccess {
-            signer: Signer {
-                credential: credential(settings),
-                region: settings.region.clone(),
-            },
+            signer: IvsSigner::of_settings(settings),
             get_channel: budget(IvsOperation::GetChannel),
             others: others.map(|other| (other, budget(other))).collect(),
         };
@@ -315,12 +322,12 @@ mod tests {
     #[test]
     fn a_request_is_signed_for_ivs_with_its_body_its_time_and_the_session_token() {
         for token in [None, Some("session-token".to_owned())] {
-            let signer = Signer {
-                credential: AwsCredential {
+            let signer = IvsSigner {
+                credential: Arc::new(AwsCredential {
                     key_id: "AKIDEXAMPLE".into(),
                     secret_key: "secret".into(),
                     token: token.clone(),
-                },
+                }),
                 region: "eu-west-1".into(),
             };
             let client = reqwest::Client::builder().no_proxy();

@@ -17,6 +17,7 @@ mod wire;
 
 use crate::vendors::Vendor;
 
+pub use api::IvsSigner;
 pub use capabilities::capabilities;
 pub use configuration::RecordingConfigurationState;
 pub use platform::IvsPlatform;
