@@ -17,6 +17,11 @@ use super::redact::{Redactor, leave_others_out};
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
 
+const RATE_LIMITED_TRIES: usize = 3;
+/// After a 429 that names no wait.
+const RATE_LIMITED_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Recorded response headers: those the vendor clients read, and request ids.
 const HEADERS: [&str; 9] = [
     "content-type",
@@ -164,8 +169,22 @@ impl ProbeClient {
         })
     }
 
-    /// The error omits the URL.
+    /// Waits while a vendor's rate limit refuses it. The error omits the URL.
     pub(super) async fn ask(&mut self, ask: ProbeRequest) -> Result<ProbeResponse, String> {
+        for _ in 0..RATE_LIMITED_TRIES {
+            let answer = self.exchange(&ask).await?;
+            if answer.status != 429 {
+                return Ok(answer);
+            }
+            let named = answer.header("retry-after");
+            let wait = named.and_then(|seconds| seconds.parse().ok());
+            let wait = wait.map_or(RATE_LIMITED_WAIT, Duration::from_secs);
+            tokio::time::sleep(wait.clamp(Duration::from_secs(1), LONGEST_WAIT)).await;
+        }
+        self.exchange(&ask).await
+    }
+
+    async fn exchange(&mut self, ask: &ProbeRequest) -> Result<ProbeResponse, String> {
         let mut request = self
             .client
             .request(ask.method.clone(), &ask.url)
@@ -197,7 +216,7 @@ impl ProbeClient {
             json => serde_json::from_str(json).unwrap_or(Value::String(text)),
         };
         self.redactor.learn(&body);
-        self.keep(&ask, status, &headers, &body);
+        self.keep(ask, status, &headers, &body);
         Ok(ProbeResponse {
             status: status.as_u16(),
             headers,
