@@ -9,6 +9,8 @@ use crate::support::service::{nothing_is_left, options, show, violations};
 use crate::three_platforms::{PLATFORMS, calls_of};
 
 const LEASE: Duration = Duration::from_secs(4);
+/// The channels' first.
+const FIRST: i64 = 42;
 /// Of each platform, and in all.
 const RELAYS: i64 = 2;
 const ALL: i64 = 6;
@@ -38,9 +40,10 @@ async fn relays_on_three_platforms_survive_their_node_while_one_platform_is_away
         let of_vendors = settings(&vendors);
         let mut fleet = Nodes::start(vendors, database, 2, of_vendors).await;
         let mut relays = Vec::new();
-        for channel in 0..ALL {
-            let place = usize::try_from(channel / RELAYS).unwrap();
-            let node = usize::try_from(channel % RELAYS).unwrap();
+        for number in 0..ALL {
+            let channel = FIRST + number;
+            let place = usize::try_from(number / RELAYS).unwrap();
+            let node = usize::try_from(number % RELAYS).unwrap();
             let mut body = show(&format!("show{channel}"));
             body["platform"] = PLATFORMS[place].into();
             let relay = fleet.all[node].service.go_live(channel, &body).await;
@@ -57,8 +60,8 @@ async fn relays_on_three_platforms_survive_their_node_while_one_platform_is_away
         assert!(took < LEASE + Duration::from_secs(4), "{took:?}");
 
         let service = &fleet.all[0].service;
-        for channel in (0..RELAYS).chain(2 * RELAYS..ALL) {
-            service.stop_channel(channel).await;
+        for number in (0..RELAYS).chain(2 * RELAYS..ALL) {
+            service.stop_channel(FIRST + number).await;
         }
         let others = async || fleet.number("ended_at IS NOT NULL").await == 2 * RELAYS;
         fleet.until("over on the other platforms", others).await;
@@ -66,8 +69,8 @@ async fn relays_on_three_platforms_survive_their_node_while_one_platform_is_away
             service.in_phase(relay, "live").await;
         }
         fleet.vendors.clear_faults();
-        for channel in RELAYS..2 * RELAYS {
-            service.stop_channel(channel).await;
+        for number in RELAYS..2 * RELAYS {
+            service.stop_channel(FIRST + number).await;
         }
         let over = async || fleet.number("ended_at IS NULL").await == 0;
         fleet.until("all over", over).await;
