@@ -93,7 +93,7 @@ impl ChannelSettings {
     }
 }
 
-/// Letters, digits, spaces and `_.:/=+-@` (`ivs.md §2.1`).
+/// Alphanumeric characters, spaces and `_.:/=+-@` (`ivs.md §2.1`).
 fn is_tag_text(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c)
 }

@@ -79,7 +79,7 @@ impl IvsPlatform {
         })
     }
 
-    /// Reads the recording configuration of the settings; `None`: there is none.
+    /// Reads the recording configuration of the settings; `None`: they name no configuration.
     pub async fn recording_configuration(
         &self,
         permit: PermitRequest,

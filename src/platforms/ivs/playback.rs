@@ -40,7 +40,7 @@ impl IvsPlaybackHost {
         self.host.governor()
     }
 
-    /// `None`: the channel's URL is none.
+    /// `None`: it is not a URL.
     pub(super) fn links(&self, playback_url: &str) -> Option<PlaybackLinks> {
         Some(PlaybackLinks {
             hls_url: told(&self.base, playback_url)?,

@@ -91,7 +91,7 @@ impl RecordingsInBucket {
             .collect())
     }
 
-    /// `None`: there are no events of a recording, so this is none.
+    /// `None`: without events it is not a recording.
     async fn read(&self, prefix: &str) -> Result<Option<Recording>, VendorError> {
         let events = self.bucket.list(&format!("{prefix}/events")).await?;
         let event = |name: &str| {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_dates_are_passed_over_by_number_and_not_by_letters() {
+    fn earlier_dates_are_passed_over_by_number_and_not_by_text() {
         let since = DateTime::parse_from_rfc3339("2026-10-09T10:05:00Z").unwrap();
         let since = parts_of(since.to_utc());
         for (date, before) in [

@@ -153,7 +153,7 @@ pub(super) fn tags(body: &Body) -> Result<Map<String, Value>, SimResponse> {
     match tags.len() <= 50 && tags.iter().all(is_valid) {
         true => Ok(tags.clone()),
         false => Err(invalid(
-            "tags are at most 50, with keys of 1 to 128 and values of 0 to 256 letters, digits, spaces and _.:/=+-@",
+            "tags are at most 50, with keys of 1 to 128 and values of 0 to 256 alphanumeric characters, spaces and _.:/=+-@",
         )),
     }
 }

@@ -15,10 +15,10 @@ impl Dice {
         self.from(b"0123456789abcdef", digits)
     }
 
-    pub(in crate::sandbox) fn word(&mut self, letters: usize) -> String {
+    pub(in crate::sandbox) fn word(&mut self, length: usize) -> String {
         self.from(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-            letters,
+            length,
         )
     }
 
