@@ -49,10 +49,8 @@ async fn a_full_disk_pauses_the_service_until_there_is_room_again() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(notify_at(service, &vendors).await, 503);
-    assert_eq!(
-        service.get("/v1/channels/1").await["relay"]["phase"],
-        "live"
-    );
+    let shown = service.get("/v1/channels/1").await;
+    assert_eq!(shown["relay"]["phase"], "live", "{}", program.log());
     assert_eq!(
         changes(&vendors),
         before,
