@@ -11,6 +11,15 @@ use serde_json::{Value, json};
 
 use crate::support::service::{ADMIN_TOKEN, PATIENCE, Service};
 
+/// Media play without a click, windows connect by WebRTC, and a window behind another is not slowed down.
+pub(crate) const MEDIA: [&str; 5] = [
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
+];
+
 /// A browser with an empty profile; closed when dropped.
 pub(crate) struct Browser {
     driver: Child,
@@ -22,6 +31,11 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn open(service: &Service) -> Self {
+        Self::open_with(&service.url, &[]).await
+    }
+
+    /// With further flags. Paths are below `base`.
+    pub(crate) async fn open_with(base: &str, further: &[&str]) -> Self {
         // Of two drivers that start at once and choose the same port, one exits.
         let started = (0..5).find_map(|_| start_driver());
         let (driver, port) = started.expect("a chromedriver that says its port");
@@ -40,8 +54,9 @@ impl Browser {
             // No page may wait for another host.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
-        let mut flags = flags.map(str::to_owned).to_vec();
-        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        let mut flags = [&flags[..], further].concat();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        flags.push(&folder);
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": flags},
             "goog:loggingPrefs": {"browser": "ALL"},
@@ -51,7 +66,7 @@ impl Browser {
             driver,
             http,
             session: format!("http://127.0.0.1:{port}/session"),
-            base: service.url.clone(),
+            base: base.to_owned(),
             _profile: profile,
         };
         let opened = browser.ask("", wanted).await;
@@ -75,7 +90,10 @@ impl Browser {
     }
 
     pub(crate) async fn go(&self, path: &str) {
-        let url = format!("{}{path}", self.base);
+        self.go_to(&format!("{}{path}", self.base)).await;
+    }
+
+    pub(crate) async fn go_to(&self, url: &str) {
         self.ask("/url", json!({"url": url})).await;
     }
 
@@ -171,23 +189,36 @@ impl Browser {
         self.devtools(command, json!({"source": script})).await;
     }
 
-    async fn devtools(&self, command: &str, params: Value) {
+    /// Opens another window; the calls go to it from then on.
+    pub(crate) async fn new_window(&self) -> String {
+        let opened = self.ask("/window/new", json!({"type": "window"})).await;
+        let window = opened["handle"].as_str().unwrap().to_owned();
+        self.switch(&window).await;
+        window
+    }
+
+    pub(crate) async fn switch(&self, window: &str) {
+        self.ask("/window", json!({"handle": window})).await;
+    }
+
+    async fn devtools(&self, command: &str, params: Value) -> Value {
         self.ask(
             "/goog/cdp/execute",
             json!({"cmd": command, "params": params}),
         )
-        .await;
+        .await
     }
 
-    /// Writes the window, or the whole page, to `target/screenshots`.
-    pub(crate) async fn screenshot(&self, name: &str, whole: bool) {
+    /// Writes the window, or the whole page, to `target/screenshots`. Returns the PNG in base64.
+    pub(crate) async fn screenshot(&self, name: &str, whole: bool) -> String {
         let picture = json!({"captureBeyondViewport": whole});
-        let picture = json!({"cmd": "Page.captureScreenshot", "params": picture});
-        let picture = self.ask("/goog/cdp/execute", picture).await;
+        let picture = self.devtools("Page.captureScreenshot", picture).await;
+        let picture = picture["data"].as_str().unwrap();
         let folder = target().join("screenshots");
         std::fs::create_dir_all(&folder).unwrap();
-        let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        let file = folder.join(format!("{name}.png"));
+        std::fs::write(file, STANDARD.decode(picture).unwrap()).unwrap();
+        picture.to_owned()
     }
 
     /// New warnings and errors of the browser's console.
