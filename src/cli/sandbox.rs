@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, DatabaseSettings, Settings};
-use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls};
+use relaykeeper::sandbox::{
+    Marketplace, Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls,
+};
 use relaykeeper::store::DatabaseLock;
 use secrecy::{ExposeSecret as _, SecretString};
 use strum::IntoEnumIterator as _;
@@ -169,7 +171,9 @@ async fn work(
     if args.demo {
         return demo::run(http, endpoint, vendors, backend).await;
     }
-    introduce(args, endpoint, vendors, backend);
+    let marketplace = Marketplace::start(&endpoint.url, endpoint.api_token.clone())
+        .context("cannot start the marketplace's server")?;
+    introduce(args, endpoint, vendors, &marketplace, backend);
     match args.demo_fleet {
         Some(channels) => {
             fleet::run(&http, endpoint, vendors, channels).await;
@@ -200,6 +204,7 @@ fn introduce(
     args: &SandboxArgs,
     endpoint: &Endpoint,
     vendors: &SimulatedVendors,
+    marketplace: &Marketplace,
     backend: AgoraBackend,
 ) {
     let Endpoint { url, .. } = endpoint;
@@ -211,6 +216,10 @@ fn introduce(
     println!("Press Ctrl-C to stop.\n");
     println!("  address       {url}");
     println!("  console       {url}/admin (sign in with the admin token)");
+    println!(
+        "  buyers' page  {} shows channel 42",
+        marketplace.watch_url(42)
+    );
     println!("  api token     {token}");
     println!("  admin token   {}", endpoint.admin_token.expose_secret());
     println!("  database      ./{DATABASE}, new for each run");

@@ -10,6 +10,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! [`Marketplace`] is no vendor: it shows buyers the shows that the service tells of.
+//!
 //! # Time
 //! The simulated clock is the monotonic clock times [`Options::speed`]. Durations in [`Options`], quotas and control calls are
 //! simulated; those in requests (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`) and a video's `duration`
@@ -93,6 +95,7 @@ mod host;
 mod http;
 mod ivs;
 mod listeners;
+mod marketplace;
 mod media;
 mod mux;
 mod options;
@@ -105,6 +108,7 @@ mod world;
 
 pub use calls::VendorCall;
 pub use fault::{FaultError, FaultKind, VendorFault};
+pub use marketplace::Marketplace;
 pub use options::{Options, Quotas, StartRule, StreamSecret, WebhookUrls};
 pub use simulated_vendors::SimulatedVendors;
 pub use snapshot::{EgressSnapshot, LiveInputSnapshot, VideoSnapshot, WorldSnapshot};

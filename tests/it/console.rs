@@ -1,10 +1,11 @@
-//! The operator's console in a real browser.
+//! The operator's console, the recorder's page and the buyers' page in a real browser.
 //!
-//! Needs Debian's chromium and chromium-driver, and axe-core under `target/axe`; `./scripts/test` installs them.
+//! Needs Debian's chromium and chromium-driver, and scripts under `target/axe` and `target/agora-rtc`; `./scripts/test` installs them.
 #![cfg(feature = "sandbox")]
 
 mod accessibility;
 mod browser;
+mod buyers_page;
 mod docs;
 mod operator;
 mod past;

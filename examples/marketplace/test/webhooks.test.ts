@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { relaykeeper } from "../src/client.js";
 import { receiver, type Message } from "../src/receiver.js";
+import { watchServer, type Show } from "../src/watch.js";
 import { ADDRESS, API_TOKEN, RECEIVER_PORT, WEBHOOK_SECRET } from "./sandbox.js";
 
 const client = relaykeeper(ADDRESS, API_TOKEN);
@@ -44,6 +45,48 @@ test("a message that is answered 500 twice is sent again unchanged, and the othe
     assert(taken.every((message) => message.data.relay.id === started.data?.id));
     assert(taken.at(-1)?.data.relay.cost);
   } finally {
+    server.close();
+  }
+});
+
+test("the buyers' page is told of each change of the newest show, and of nothing else", async () => {
+  const path = { channel_id: 5252 };
+  const { server, take } = watchServer("http://127.0.0.1:*");
+  const webhooks = receiver(WEBHOOK_SECRET, take);
+  webhooks.listen(RECEIVER_PORT, "127.0.0.1");
+  server.listen(0, "127.0.0.1");
+  await Promise.all([once(webhooks, "listening"), once(server, "listening")]);
+  try {
+    const address = server.address();
+    assert(address && typeof address === "object");
+    const page = `http://127.0.0.1:${address.port}/watch/${path.channel_id}`;
+    for (const [url, shown] of [[page, "<video"], [`${page}/../watch.js`, "EventSource"], [`${page}/../hls.light.min.js`, ""]] as const) {
+      assert((await (await fetch(url)).text()).includes(shown), url);
+    }
+    for (const url of [`${page}/../../package.json`, `${page}/../hls.js.LICENSE.txt`]) assert.equal((await fetch(url)).status, 404, url);
+
+    const events = await fetch(`${page}/state`);
+    assert(events.body);
+    const started = await client.POST("/v1/channels/{channel_id}/start", { params: { path }, body: { channel_name: "watched", seller_uid: 12345 } });
+    assert.equal(started.response.status, 201, JSON.stringify(started.error));
+    const shows: Show[] = [];
+    let text = "";
+    for await (const piece of events.body.pipeThrough(new TextDecoderStream())) {
+      text += piece;
+      const frames = text.split("\n\n");
+      text = frames.pop() ?? "";
+      shows.push(...frames.map((frame) => JSON.parse(frame.slice("data: ".length))));
+      const phase = shows.at(-1)?.phase;
+      if (phase === "ended") break;
+      if (phase === "live") await client.POST("/v1/channels/{channel_id}/stop", { params: { path } });
+    }
+    assert.deepEqual(shows[0], { title: null, phase: null, hls_url: null, recording_url: null });
+    const live = shows.find((show) => show.phase === "live");
+    assert.deepEqual(live, { title: "watched", phase: "live", hls_url: started.data?.hls_playback_url, recording_url: null });
+    assert(shows.at(-1)?.recording_url);
+  } finally {
+    webhooks.close();
+    server.closeAllConnections();
     server.close();
   }
 });
