@@ -34,6 +34,9 @@ pub(super) struct SandboxArgs {
     /// Run shows on this many channels (1 to 5000), so that the console has data.
     #[arg(long, value_name = "CHANNELS", conflicts_with = "demo", value_parser = clap::value_parser!(u32).range(1..=5000))]
     demo_fleet: Option<u32>,
+    /// Sellers, encoders and viewers exchange real pictures and sound; needs ffmpeg. Seconds are real ones.
+    #[arg(long, conflicts_with_all = ["demo", "demo_fleet", "speed"])]
+    media: bool,
     /// Port on 127.0.0.1. Default: server.port, or a free port if it is taken.
     #[arg(long)]
     port: Option<u16>,
@@ -274,6 +277,7 @@ fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
             .speed
             .unwrap_or(if args.demo { DEMO_SPEED } else { 1.0 }),
         wire_speed: Some(1.0),
+        media: args.media,
         faults: args.faults.clone(),
         sellers_present: !args.absent,
         quotas: args.demo_fleet.map(fleet::quotas).unwrap_or_default(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::cloudflare::blank;
-use super::fault::VendorFault;
+use super::fault::{IngestFault, VendorFault};
 use super::http::{SimRequest, SimResponse};
 use super::snapshot::{self, WorldSnapshot};
 use super::world::{SimConverter, SimTask, World, WorldState, notify_live_input};
@@ -185,6 +185,7 @@ pub(super) fn answer(world: &World, ask: &SimRequest) -> SimResponse {
             world.with(|state, _| state.faults.clear());
             Ok(())
         }
+        ("PUT", ["control", "ingest"]) => ingest(world, &body),
         ("PUT", ["control", "webhooks"]) => webhooks(world, &body),
         ("PUT", ["control", "quotas"]) => quotas(world, &body),
         ("POST", ["control", "egresses", id, "kill"]) => {
@@ -273,6 +274,20 @@ fn faults(world: &World, body: &Value) -> Result<(), String> {
         .parse()
         .map_err(|error: super::fault::FaultError| error.to_string())?;
     world.with(|state, _| state.faults.add(fault));
+    Ok(())
+}
+
+fn ingest(world: &World, body: &Value) -> Result<(), String> {
+    let fault = match body.get("fault").and_then(Value::as_str) {
+        None => None,
+        Some("silent") => Some(IngestFault::Silent),
+        Some("refuse-again") => {
+            let after = seconds(body, "after_seconds")?.unwrap_or_default();
+            Some(IngestFault::RefuseAgain(after))
+        }
+        Some(_) => return Err("`fault` must be `silent`, `refuse-again` or missing".to_owned()),
+    };
+    world.with(|state, now| state.set_ingest_fault(fault, now));
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use serde_json::json;
 use super::calls::VendorCall;
 use super::host::{Host, public_host};
 use super::http::{CallContext, SimRequest, SimResponse};
-use super::media::{INIT, STILL, playlist, segment, segment_number};
+use super::media::{STILL, Shown, is_media_file};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
+const PLAYLIST: &str = "application/x-mpegURL";
 /// The viewer count of a playable live input.
 const VIEWERS: u64 = 7;
 
@@ -27,8 +28,7 @@ fn route(ask: &SimRequest) -> Option<VendorCall> {
             "manifest",
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
         ] => Some(VendorCall::Manifest),
-        [_, "manifest", "init.mp4"] => Some(VendorCall::Manifest),
-        [_, "manifest", file] if segment_number(file).is_some() => Some(VendorCall::Manifest),
+        [_, "manifest", file] if is_media_file(file) => Some(VendorCall::Manifest),
         [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(VendorCall::Thumbnail),
         _ => None,
     }
@@ -108,16 +108,16 @@ fn manifest(
     let signed = input
         .map(|input| input.recording.require_signed_urls)
         .or(video.map(|video| video.require_signed_urls));
-    let shown: Duration;
-    let mut over = false;
-    match (signed, input, video) {
+    let (length, is_over): (Duration, bool);
+    let shown = match (signed, input, video) {
         (None, ..) => return SimResponse::text(404, "text/plain", "Not Found"),
         (Some(true), ..) => return SimResponse::text(401, "text/plain", "Unauthorized"),
         (Some(false), Some(input), _) => {
             if !input.has_manifest(cx.now) {
                 return SimResponse::empty(204);
             }
-            shown = input.shown(cx.now);
+            (length, is_over) = (input.shown(cx.now), false);
+            Shown::live(input.broadcast.as_ref(), length)
         }
         (Some(false), None, Some(video)) => match video.state {
             SimVideoState::Live => {
@@ -129,34 +129,21 @@ fn manifest(
                 let Some(holder) = holder else {
                     return SimResponse::empty(204);
                 };
-                shown = holder.shown(cx.now);
+                (length, is_over) = (holder.shown(cx.now), false);
+                Shown::live(video.broadcast.as_ref(), length)
             }
             SimVideoState::Processing { .. } | SimVideoState::Ready => {
-                shown = video.length;
-                over = true;
+                (length, is_over) = (video.length, true);
+                Shown::recorded(video.broadcast.as_ref(), length, is_over)
             }
         },
         (Some(false), None, None) => return SimResponse::empty(204),
-    }
+    };
     match cx.ask.part(2) {
-        "video.mpd" => SimResponse::text(200, "application/dash+xml", dash(shown, over)),
-        "video.m3u8" => SimResponse::text(
-            200,
-            "application/x-mpegURL",
-            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
-        ),
-        "stream_t720.m3u8" => {
-            SimResponse::text(200, "application/x-mpegURL", playlist(shown, over))
-        }
-        file => test_file(file),
-    }
-}
-
-/// A segment of the test video, or its beginning.
-pub(super) fn test_file(file: &str) -> SimResponse {
-    match segment_number(file) {
-        Some(number) => SimResponse::file("video/mp4", segment(number)),
-        None => SimResponse::file("video/mp4", INIT),
+        "video.mpd" => SimResponse::text(200, "application/dash+xml", dash(length, is_over)),
+        "video.m3u8" => SimResponse::text(200, PLAYLIST, shown.master(cx.ask, "stream_t720.m3u8")),
+        "stream_t720.m3u8" => shown.playlist(cx.ask, PLAYLIST),
+        file => shown.file(file),
     }
 }
 

@@ -163,6 +163,15 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
     }
 }
 
+/// What ails the ingests of all platforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IngestFault {
+    /// Sockets stay open, and nothing is read from them.
+    Silent,
+    /// Encoders are disconnected this much simulated time after the first of them has connected, and refused from then on.
+    RefuseAgain(Duration),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     waiting: Vec<PendingFault>,

@@ -8,6 +8,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::sigv4::SignedCall;
 use super::world::{World, WorldState};
@@ -113,6 +114,8 @@ pub(super) struct SimResponse {
     pub(super) body: Bytes,
     /// Added to the usual latency.
     pub(super) delay: Duration,
+    /// What the caller waits for does not exist yet: to be dispatched again after a change, for a while.
+    pub(super) not_yet: Option<watch::Receiver<u64>>,
 }
 
 impl SimResponse {
@@ -127,12 +130,13 @@ impl SimResponse {
             kind,
             body: Bytes::from(body.into()),
             delay: Duration::ZERO,
+            not_yet: None,
         }
     }
 
-    pub(super) fn file(kind: &'static str, file: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn file(kind: &'static str, file: impl Into<Bytes>) -> Self {
         Self {
-            body: Bytes::from(file.into()),
+            body: file.into(),
             ..Self::text(200, kind, "")
         }
     }

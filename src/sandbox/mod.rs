@@ -52,6 +52,17 @@
 //! A Media Push converter connects [`Options::converter_push_after`] after its creation and is `running`, or `failed` if refused or
 //! disconnected. It is destroyed after `idleTimeout` without any of its sellers. A raw one pushes only while its seller is present.
 //!
+//! # Media
+//! With [`Options::media`] encoders publish by RTMPS and RTMP on loopback: the simulated Agora's, which is `ffmpeg`, and any other. The
+//! same rules accept, refuse and disconnect them. `rtmps` of a live input and a channel's `ingestEndpoint` name that server, and
+//! [`SimulatedVendors::mux_ingest_url`] is its URL for Mux. An ingest is playable when the first segment of a connection has come, and at
+//! Cloudflare not while a connected encoder sends nothing for 4 s. Manifests and recordings have what was sent, as fragmented MP4 and not
+//! transcoded; recordings last as long as it does. With `?protocol=llhls` each live manifest is low-latency HLS; Mux's is so with
+//! `latency_mode` `low`. Another encoder continues a broadcast after a discontinuity. A broadcast keeps its newest 256 MB, in memory.
+//!
+//! An egress publishes 640x360 with 15 frames a second. The two top rows of bars are the wall clock in milliseconds, and its inverse;
+//! below is the channel's colour with a moving block, and a tone of 440 Hz, or black and silence while no seller is present.
+//!
 //! # Readings where the documents are silent
 //! - `/lifecycle` says `live: false` and no video as soon as the encoder is gone, unless [`Options::lifecycle_holds`].
 //! - `PUT` with a partial `recording` resets its other keys; a repeated `Idempotency-Key` returns the live input's current state.
@@ -76,6 +87,7 @@
 //! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: all sellers; `"by":"role"`: a role switch, not a join or leave |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}`; see [`VendorFault`] |
 //! | `DELETE /control/faults` | none |
+//! | `PUT /control/ingest` | `{"fault":"silent"}`, `{"fault":"refuse-again","after_seconds":8}` or `{}`; see [`IngestFault`] |
 //! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"mux":url,"ivs":url,"duplicates":bool,"reordered":bool}`; missing means off |
 //! | `PUT /control/quotas` | any fields of [`Quotas`], with a number (`cloudflare_window_seconds` for the window) |
 //! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`: [`SimulatedVendors::kill`] |
@@ -107,9 +119,9 @@ mod snapshot;
 mod world;
 
 pub use calls::VendorCall;
-pub use fault::{FaultError, FaultKind, VendorFault};
+pub use fault::{FaultError, FaultKind, IngestFault, VendorFault};
 pub use marketplace::Marketplace;
 pub use options::{Options, Quotas, StartRule, StreamSecret, WebhookUrls};
 pub use simulated_vendors::SimulatedVendors;
-pub use snapshot::{EgressSnapshot, LiveInputSnapshot, VideoSnapshot, WorldSnapshot};
+pub use snapshot::{EgressSnapshot, IngestCounts, LiveInputSnapshot, VideoSnapshot, WorldSnapshot};
 pub use world::{CallRecord, Violation};

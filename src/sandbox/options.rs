@@ -115,6 +115,8 @@ pub struct Options {
     /// For the primary address; 0: any free port.
     pub agora_port: u16,
     pub faults: Vec<VendorFault>,
+    /// Whether encoders publish by RTMP, egresses too, and viewers see what they send. Needs `ffmpeg`, and the speed 1.
+    pub media: bool,
     /// Whether sellers that no control call has named are present.
     pub sellers_present: bool,
     /// The uid of such a seller, unless a converter or a page gave another.
@@ -129,7 +131,7 @@ pub struct Options {
     pub latency: Duration,
     /// For ids and credentials; `None`: random.
     pub seed: Option<u64>,
-    /// From an encoder's connection to playable (`cloudflare-stream.md §3.7`).
+    /// From an encoder's connection to playable (`cloudflare-stream.md §3.7`). With `media`: when its first segment has come.
     pub playable_after: Duration,
     /// From the end of a broadcast to a `ready` video (`cloudflare-stream.md §4.5`).
     pub recording_ready_after: Duration,
@@ -204,6 +206,7 @@ impl Default for Options {
             mux_playback_port: 0,
             agora_port: 0,
             faults: Vec::new(),
+            media: false,
             sellers_present: true,
             seller_uid: 12345,
             quotas: Quotas::default(),

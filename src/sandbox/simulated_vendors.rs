@@ -14,13 +14,16 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::control::HostChange;
-use super::fault::VendorFault;
+use super::fault::{IngestFault, VendorFault};
 use super::http::ClientSocket;
 use super::listeners::{Addresses, Listener};
+use super::media::IngestSockets;
 use super::options::{Options, Quotas, WebhookUrls};
 use super::snapshot::WorldSnapshot;
-use super::world::{BackgroundJob, Credentials, Dice, IVS_REGION, World, deliver};
-use super::{egress, server};
+use super::world::{
+    BackgroundJob, Credentials, Dice, IVS_REGION, IngestUrls, SimPlatform, World, deliver,
+};
+use super::{egress, media, server};
 
 /// For the cloud browser's requests and for webhooks, wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -50,6 +53,10 @@ impl SimulatedVendors {
     pub fn start(options: Options) -> io::Result<Self> {
         // Fails if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let ingest = options
+            .media
+            .then(|| ingest_at(options.speed))
+            .transpose()?;
         let (addresses, listeners) = Addresses::bind(&options)?;
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
@@ -58,15 +65,24 @@ impl SimulatedVendors {
             .build()
             .map_err(io::Error::other)?;
         let mut dice = Dice::new(options.seed);
-        let keys = Credentials::draw(&mut dice);
+        let mut keys = Credentials::draw(&mut dice);
+        let ingests = match &ingest {
+            None => IngestUrls::of_vendors(&keys.ivs),
+            Some(ingest) => {
+                let (secure, plain) = ingest.ports()?;
+                keys.ivs.ingest_endpoint = format!("127.0.0.1:{secure}");
+                IngestUrls::on_loopback(secure, plain)
+            }
+        };
         let (jobs, work) = unbounded_channel();
-        let world = Arc::new(World::new(options, dice, keys, addresses, http, jobs));
+        let world = World::new(options, dice, keys, addresses, ingests, http, jobs);
+        let world = Arc::new(world);
         let (stop, stopped) = unbounded_channel();
         let (ready, started) = mpsc::channel();
         let system = Arc::clone(&world);
         let thread = std::thread::Builder::new()
             .name("sandbox".to_owned())
-            .spawn(move || run(&system, listeners, work, stopped, &ready))?;
+            .spawn(move || run(&system, listeners, ingest, work, stopped, &ready))?;
         started.recv().map_err(io::Error::other)??;
         Ok(Self {
             world,
@@ -102,6 +118,17 @@ impl SimulatedVendors {
 
     pub fn mux_playback_base_url(&self) -> String {
         self.world.addresses.url(Listener::MuxPlayback)
+    }
+
+    /// A publish URL without TLS, for encoders that refuse the certificate. `None`: the platform has no such URL.
+    pub fn plain_rtmp_url(&self, publish_url: &str) -> Option<String> {
+        self.world.ingests.plain(publish_url)
+    }
+
+    /// For `mux.ingest_url`.
+    pub fn mux_ingest_url(&self) -> &str {
+        let url = self.world.ingests.of(SimPlatform::Mux);
+        url.trim_end_matches('/')
     }
 
     pub fn mux_token_id(&self) -> &str {
@@ -250,6 +277,7 @@ impl SimulatedVendors {
             ("MUX_TOKEN_SECRET", self.mux_token_secret()),
             ("MUX_API_BASE_URL", &self.mux_api_base_url()),
             ("MUX_PLAYBACK_BASE_URL", &self.mux_playback_base_url()),
+            ("MUX_INGEST_URL", self.mux_ingest_url()),
             ("MUX_WEBHOOK_SECRET", self.mux_webhook_secret()),
         ]
         .map(|(name, value)| (name, value.to_owned()))
@@ -317,6 +345,12 @@ impl SimulatedVendors {
         self.world.with(|state, _| state.webhooks = urls);
     }
 
+    /// Replaces what ails the ingests; `None`: nothing.
+    pub fn fault_ingests(&self, fault: Option<IngestFault>) {
+        self.world
+            .with(|state, now| state.set_ingest_fault(fault, now));
+    }
+
     /// Replaces [`Options::quotas`].
     pub fn set_quotas(&self, quotas: Quotas) {
         self.world.with(|state, _| state.set_quotas(quotas));
@@ -371,6 +405,7 @@ impl Drop for SimulatedVendors {
 fn run(
     world: &Arc<World>,
     listeners: Vec<TcpListener>,
+    ingest: Option<IngestSockets>,
     mut work: UnboundedReceiver<BackgroundJob>,
     mut stopped: UnboundedReceiver<()>,
     ready: &mpsc::Sender<io::Result<()>>,
@@ -389,6 +424,14 @@ fn run(
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut tasks = tokio::task::JoinSet::new();
+        if let Some(ingest) = ingest {
+            let world = Arc::clone(world);
+            tasks.spawn_local(async move {
+                if let Err(error) = media::serve(world, ingest).await {
+                    tracing::warn!(%error, "sandbox: encoders cannot publish");
+                }
+            });
+        }
         loop {
             tokio::select! {
                 _ = stopped.recv() => break,
@@ -401,6 +444,7 @@ fn run(
                     match job {
                         BackgroundJob::RunTask(sid) => tasks.spawn_local(egress::run_task(world, sid)),
                         BackgroundJob::RunConverter(id) => tasks.spawn_local(egress::run_converter(world, id)),
+                        BackgroundJob::Publish(publication) => tasks.spawn_local(media::run_publisher(world, publication)),
                         BackgroundJob::Deliver(notice) => tasks.spawn_local(deliver(world, notice)),
                     };
                 }
@@ -409,6 +453,16 @@ fn run(
         handle.stop(false).await;
         let _ = server.await;
     });
+}
+
+/// Fails if media cannot be real.
+fn ingest_at(speed: f64) -> io::Result<IngestSockets> {
+    if (speed - 1.0).abs() > f64::EPSILON {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "real media needs the speed 1"));
+    }
+    media::check_ffmpeg()?;
+    IngestSockets::bind()
 }
 
 fn serve(world: &Arc<World>, listeners: Vec<TcpListener>) -> io::Result<Server> {

@@ -26,8 +26,21 @@ pub struct WorldSnapshot {
     pub calls: Vec<CallRecord>,
     /// Calls that failed because of a fault.
     pub faults: u64,
+    pub ingest: IngestCounts,
     /// Webhook messages that were answered 2xx.
     pub delivered: u64,
+}
+
+/// Encoders, of egresses and others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct IngestCounts {
+    pub accepted: u64,
+    /// Disconnected by [`IngestFault::RefuseAgain`](super::IngestFault::RefuseAgain).
+    pub dropped: u64,
+    /// Refused by it.
+    pub refused: u64,
+    /// Not read because of [`IngestFault::Silent`](super::IngestFault::Silent).
+    pub silenced: usize,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -212,6 +225,12 @@ pub(super) fn of(
         violations: newest(&state.violations, |one| one.at >= since),
         calls: newest(&state.calls, |call| call.at >= since),
         faults: state.faults.happened(),
+        ingest: IngestCounts {
+            accepted: state.ingest_faults.accepted,
+            dropped: state.ingest_faults.dropped,
+            refused: state.ingest_faults.refused,
+            silenced: state.ingest_faults.silenced(),
+        },
         delivered: state.delivered,
     }
 }

@@ -5,10 +5,13 @@ mod converters;
 mod credentials;
 mod dice;
 mod ingest;
+mod ingest_faults;
+mod ingest_urls;
 mod ivs;
 mod ivs_broadcast;
 mod ivs_recordings;
 mod live_inputs;
+mod media;
 mod mux;
 mod mux_broadcast;
 mod quota;
@@ -36,12 +39,14 @@ pub(super) use clock::{duration_seconds_of, stamp};
 pub(super) use converters::{BRIEF, ConverterEvent, Converters, SimConverter};
 pub(super) use credentials::Credentials;
 pub(super) use dice::Dice;
-pub(super) use ingest::RTMPS_URL;
+pub(super) use ingest_faults::IngestFaults;
+pub(super) use ingest_urls::{IngestUrls, SimPlatform};
 pub(super) use ivs::{
     IvsChannelSettings, REGION as IVS_REGION, SimAwsAccount, SimChannel, SimObject, SimSession,
     SimStreamKey, SimVideoProfile, channel_object as ivs_channel_object, seconds as ivs_seconds,
 };
 pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVideoState};
+pub(super) use media::Publication;
 pub(super) use mux::{
     MuxPlaybackId, MuxState, MuxStatus, MuxStreamSettings, MuxWebhook, SimMuxAsset, SimMuxStream,
     asset_object, stream_object,
@@ -56,6 +61,7 @@ pub(super) use webhooks::{
 use clock::SimClock;
 use ivs::IvsState;
 use live_inputs::{DueEvents, SimIngest};
+use media::ExpectedEncoders;
 use quota::{BlockingWindow, QuotaWindow};
 use sellers::Sellers;
 
@@ -89,6 +95,7 @@ pub struct CallRecord {
 pub(super) enum BackgroundJob {
     RunTask(String),
     RunConverter(String),
+    Publish(Publication),
     Deliver(OutgoingWebhook),
 }
 
@@ -97,6 +104,7 @@ pub(super) struct World {
     pub(super) clock: SimClock,
     pub(super) keys: Credentials,
     pub(super) addresses: Addresses,
+    pub(super) ingests: IngestUrls,
     pub(super) http: reqwest::Client,
     pub(super) jobs: UnboundedSender<BackgroundJob>,
     state: Mutex<WorldState>,
@@ -115,6 +123,9 @@ pub(super) struct WorldState {
     pub(super) ivs: IvsState,
     pub(super) next_connection: u64,
     pub(super) connections: HashMap<u64, SimIngest>,
+    /// By connection.
+    expected: ExpectedEncoders,
+    pub(super) ingest_faults: IngestFaults,
     pub(super) destinations: Vec<AlertDestination>,
     pub(super) policies: Vec<AlertPolicy>,
     pub(super) resources: HashMap<String, Resource>,
@@ -152,6 +163,8 @@ impl WorldState {
             ivs: IvsState::default(),
             next_connection: 0,
             connections: HashMap::new(),
+            expected: ExpectedEncoders::new(),
+            ingest_faults: IngestFaults::default(),
             destinations: Vec::new(),
             policies: Vec::new(),
             resources: HashMap::new(),
@@ -250,6 +263,7 @@ impl World {
         dice: Dice,
         keys: Credentials,
         addresses: Addresses,
+        ingests: IngestUrls,
         http: reqwest::Client,
         jobs: UnboundedSender<BackgroundJob>,
     ) -> Self {
@@ -258,6 +272,7 @@ impl World {
             clock: SimClock::new(options.speed, options.wire_speed),
             keys,
             addresses,
+            ingests,
             http,
             jobs,
             state,

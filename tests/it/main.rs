@@ -34,6 +34,7 @@ mod kept_ingests;
 mod lifecycle;
 mod logs;
 mod many;
+mod media;
 mod metrics;
 mod migrations;
 mod mux;

@@ -16,12 +16,13 @@ use crate::support::service::{Stage, options, show, until, violations};
 
 pub(crate) const PLATFORMS: [&str; 3] = ["cloudflare", "mux", "ivs"];
 
-fn all_on(vendors: &SimulatedVendors, settings: &mut Settings) {
+pub(crate) fn all_on(vendors: &SimulatedVendors, settings: &mut Settings) {
     let mux = &mut settings.mux;
     mux.token_id = vendors.mux_token_id().into();
     mux.token_secret = vendors.mux_token_secret().into();
     mux.api_base_url = vendors.mux_api_base_url();
     mux.playback_base_url = vendors.mux_playback_base_url();
+    mux.ingest_url = vendors.mux_ingest_url().into();
     let ivs = &mut settings.ivs;
     ivs.region = vendors.ivs_region().into();
     ivs.access_key_id = vendors.ivs_access_key_id().into();

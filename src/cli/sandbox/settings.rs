@@ -71,6 +71,7 @@ pub(super) fn of_sandbox(
             token_secret: vendors.mux_token_secret().into(),
             api_base_url: vendors.mux_api_base_url(),
             playback_base_url: vendors.mux_playback_base_url(),
+            ingest_url: vendors.mux_ingest_url().to_owned(),
             webhook_secrets: vec![vendors.mux_webhook_secret().into()],
             recordings_interval: loaded.mux.recordings_interval,
             ..usual.mux

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::http::{CallContext, SimResponse};
 use super::super::world::{
-    RTMPS_URL, SimLiveInput, SimRecordingSettings, World, WorldState, stamp,
+    SimLiveInput, SimPlatform, SimRecordingSettings, World, WorldState, stamp,
 };
 use super::{bad_request, error, not_found, ok};
 
@@ -42,6 +42,7 @@ pub(in crate::sandbox) fn blank(state: &mut WorldState) -> SimLiveInput {
         deleted: false,
         connections: Vec::new(),
         playable_at: Duration::ZERO,
+        broadcast: None,
         video: None,
         hold_until: None,
         shown: Duration::ZERO,
@@ -323,7 +324,8 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, SimRes
 fn full(world: &World, input: &SimLiveInput) -> Value {
     let customer = world.named_customer_url();
     let uid = &input.uid;
-    let rtmps = |key: &str| json!({"url": RTMPS_URL, "streamKey": key});
+    let server = world.ingests.of(SimPlatform::Cloudflare);
+    let rtmps = |key: &str| json!({"url": server, "streamKey": key});
     let srt = |id: String, key: &str| json!({"url": "srt://live.cloudflare.com:778", "streamId": id, "passphrase": key});
     let mut body = json!({
         "uid": uid,

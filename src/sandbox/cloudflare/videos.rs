@@ -52,6 +52,7 @@ pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
         return error(409, 10046, "Not Implemented: Feature not supported");
     }
     video.deleted = true;
+    video.broadcast = None;
     SimResponse::empty(200)
 }
 

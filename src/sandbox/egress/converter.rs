@@ -79,7 +79,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextS
             state.disconnect(world, now, connection);
         }
         None if !silent && !failed && now >= push_at => {
-            match state.connect(world, now, &url, id, &wake) {
+            match state.push(world, now, &url, id, &wake) {
                 Ok(connection) => {
                     if let Some(converter) = state.converters.get_mut(id) {
                         converter.connection = Some(connection);

@@ -141,7 +141,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> Next
     if now < push_at {
         return NextStep::Until(push_at);
     }
-    match state.connect(world, now, &url, sid, &wake) {
+    match state.push(world, now, &url, sid, &wake) {
         Ok(connection) => {
             if let Some(task) = state.tasks.get_mut(sid) {
                 task.connection = Some(connection);

@@ -66,6 +66,7 @@ pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
     notify_mux(cx.state, cx.world, cx.now, "video.asset.deleted", &id);
     if let Some(asset) = cx.state.mux.assets.get_mut(&id) {
         asset.deleted = true;
+        asset.broadcast = None;
     }
     SimResponse::empty(204)
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::super::calls::VendorCall;
-use super::super::customer::test_file;
 use super::super::host::{Host, public_host};
 use super::super::http::{CallContext, SimRequest, SimResponse};
-use super::super::media::{playlist, segment_number};
+use super::super::media::{Shown, is_media_file};
 use super::super::world::{MuxPlaybackId, MuxStatus, WorldState};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
@@ -17,8 +16,8 @@ fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let is_known = match parts.as_slice() {
         [file] => file.ends_with(".m3u8"),
-        [_, "720p.m3u8" | "init.mp4"] => true,
-        [_, file] => segment_number(file).is_some(),
+        [_, "720p.m3u8"] => true,
+        [_, file] => is_media_file(file),
         _ => false,
     };
     (is_known && ask.method == "GET").then_some(VendorCall::MuxManifest)
@@ -32,28 +31,24 @@ fn dispatch(_: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
 fn answer(cx: &CallContext<'_>) -> SimResponse {
     let first = cx.ask.part(0);
     let id = first.strip_suffix(".m3u8").unwrap_or(first);
-    let (shown, over) = match played(cx.state, cx.now, id) {
-        Played::Shown(shown, over) => (shown, over),
+    let shown = match played(cx.state, cx.now, id) {
+        Played::Shown(shown) => shown,
         Played::NotActive => return SimResponse::text(412, "text/plain", "Precondition Failed"),
         Played::Signed => return SimResponse::text(403, "text/plain", "Forbidden"),
         Played::Unknown => return SimResponse::text(404, "text/plain", "Not Found"),
     };
     match cx.ask.part(1) {
-        "" => SimResponse::text(
-            200,
-            PLAYLIST,
-            format!(
-                "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\n{id}/720p.m3u8\n"
-            ),
-        ),
-        "720p.m3u8" => SimResponse::text(200, PLAYLIST, playlist(shown, over)),
-        file => test_file(file),
+        "" => {
+            let media = format!("{id}/720p.m3u8");
+            SimResponse::text(200, PLAYLIST, shown.master(cx.ask, &media))
+        }
+        "720p.m3u8" => shown.playlist(cx.ask, PLAYLIST),
+        file => shown.file(file),
     }
 }
 
 enum Played {
-    /// How much there is, and whether that is all.
-    Shown(Duration, bool),
+    Shown(Shown),
     NotActive,
     Signed,
     Unknown,
@@ -72,8 +67,9 @@ fn played(state: &WorldState, now: Duration, id: &str) -> Played {
         return match (is_public, stream.status) {
             (false, _) => Played::Signed,
             (true, MuxStatus::Active) => {
-                let shown = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-                Played::Shown(shown, false)
+                let length = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+                let shown = Shown::live(stream.broadcast.as_ref(), length);
+                Played::Shown(shown.with_parts(stream.settings.latency_mode == "low"))
             }
             (true, MuxStatus::Idle | MuxStatus::Disabled) => Played::NotActive,
         };
@@ -82,7 +78,10 @@ fn played(state: &WorldState, now: Duration, id: &str) -> Played {
     match assets.find_map(|one| Some((one, policy_of(&one.playback_ids)?))) {
         Some((_, false)) => Played::Signed,
         Some((asset, true)) if !asset.ready => Played::NotActive,
-        Some((asset, true)) => Played::Shown(asset.length(now), !asset.is_live),
+        Some((asset, true)) => {
+            let (length, is_over) = (asset.length(now), !asset.is_live);
+            Played::Shown(Shown::recorded(asset.broadcast.as_ref(), length, is_over))
+        }
         None => Played::Unknown,
     }
 }

@@ -5,11 +5,9 @@ use std::time::Duration;
 use chrono::{Days, Utc};
 use tokio::sync::watch;
 
+use super::ingest_urls::SimPlatform;
 use super::live_inputs::{EncoderConnection, SimIngest, SimVideo, SimVideoState, take_due};
-use super::{World, WorldState, ivs_broadcast, mux, webhooks};
-
-/// The same for all live inputs.
-pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
+use super::{World, WorldState, webhooks};
 
 impl WorldState {
     /// Connects an encoder, or returns why it is refused, without the key.
@@ -21,13 +19,25 @@ impl WorldState {
         egress: &str,
         wake: &watch::Sender<u64>,
     ) -> Result<u64, &'static str> {
-        if let Some(key) = url.strip_prefix(mux::INGEST_URL) {
-            return self.connect_to_mux(world, now, key, egress, wake);
-        }
-        if let Some(address) = ivs_broadcast::address(world, url) {
-            return self.connect_to_ivs(world, now, address, egress, wake);
-        }
-        let key = url.strip_prefix(RTMPS_URL).ok_or("no such server")?;
+        let (platform, is_secure, key) = world.ingests.find(url).ok_or("no such server")?;
+        self.refuse_by_fault()?;
+        let connection = match platform {
+            SimPlatform::Cloudflare => self.connect_to_cloudflare(world, now, key, egress, wake),
+            SimPlatform::Mux => self.connect_to_mux(world, now, key, egress, wake),
+            SimPlatform::Ivs => self.connect_to_ivs(world, now, (key, is_secure), egress, wake),
+        }?;
+        self.count_encoder(now);
+        Ok(connection)
+    }
+
+    fn connect_to_cloudflare(
+        &mut self,
+        world: &World,
+        now: Duration,
+        key: &str,
+        egress: &str,
+        wake: &watch::Sender<u64>,
+    ) -> Result<u64, &'static str> {
         let key = key.split('?').next().unwrap_or_default();
         if key.is_empty() {
             return Err("no stream key");
@@ -52,10 +62,11 @@ impl WorldState {
             wake: wake.clone(),
         });
         if !double {
-            input.playable_at = now + world.options.playable_after;
+            input.playable_at = world.playable_at(now);
             input.hold_until = None;
             input.set_status("connected", "new_configuration_accepted");
             if input.video.is_none() && input.recording.mode == "automatic" {
+                input.broadcast = world.new_broadcast();
                 let video = SimVideo {
                     uid: self.dice.hex(32),
                     input: uid.clone(),
@@ -64,6 +75,7 @@ impl WorldState {
                     modified: Utc::now(),
                     state: SimVideoState::Live,
                     length: Duration::ZERO,
+                    broadcast: input.broadcast.clone(),
                     length_hidden: false,
                     require_signed_urls: input.recording.require_signed_urls,
                     retention_days: input.delete_recording_after_days,
@@ -139,6 +151,9 @@ impl WorldState {
             return;
         }
         input.shown = shown;
+        if let Some(broadcast) = &input.broadcast {
+            broadcast.close();
+        }
         let hold = input
             .recording
             .timeout_seconds
@@ -154,7 +169,10 @@ impl WorldState {
             .as_ref()
             .and_then(|video| self.videos.get_mut(video))
         {
-            video.length += now.saturating_sub(first);
+            video.length = match &video.broadcast {
+                Some(broadcast) => broadcast.length(),
+                None => video.length + now.saturating_sub(first),
+            };
         }
         webhooks::notify_live_input(self, uid, "live_input.disconnected");
     }
@@ -165,6 +183,7 @@ impl WorldState {
         };
         input.hold_until = None;
         input.shown = Duration::ZERO;
+        input.broadcast = None;
         if let Some(video) = input.video.take()
             && let Some(entry) = self.videos.get_mut(&video)
         {
@@ -176,6 +195,7 @@ impl WorldState {
 
     /// Applies each change that is due, as of its own time.
     pub(in crate::sandbox) fn settle(&mut self, world: &World, now: Duration) {
+        self.settle_ingest_faults(world, now);
         while let Some((at, uid)) = take_due(&mut self.due.losses, now) {
             let input = self.live_inputs.get(&uid);
             if input.is_some_and(|input| input.hold_until == Some(at)) {

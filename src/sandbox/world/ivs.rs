@@ -1,6 +1,7 @@
 //! Amazon IVS's channels, stream keys and streams (`ivs.md §2, §3.1`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -12,6 +13,7 @@ use super::dice::Dice;
 use super::live_inputs::EncoderConnection;
 use super::quota::TokenBucket;
 use crate::sandbox::calls::VendorCall;
+use crate::sandbox::media::Broadcast;
 
 pub(in crate::sandbox) const REGION: &str = "us-west-2";
 
@@ -54,6 +56,8 @@ pub(in crate::sandbox) struct SimChannel {
     pub(in crate::sandbox) sessions: Vec<SimSession>,
     /// The recording that is running, or that waits for a reconnection.
     pub(super) recording: Option<String>,
+    /// Of the last session, if media is real.
+    pub(in crate::sandbox) broadcast: Option<Arc<Broadcast>>,
 }
 
 /// A stream session: one connection of an encoder.
@@ -104,6 +108,7 @@ impl SimChannel {
             deleted: false,
             sessions: Vec::new(),
             recording: None,
+            broadcast: None,
         }
     }
 
@@ -167,6 +172,8 @@ pub(in crate::sandbox) struct SimIvsRecording {
     /// All that are in it.
     pub(super) streams: Vec<String>,
     pub(super) video: SimVideoProfile,
+    /// What it shows, until its objects have all of it, if media is real.
+    pub(super) broadcast: Option<Arc<Broadcast>>,
     /// Without the stream that is running.
     pub(super) length: Duration,
     pub(super) recorded_since: Option<Duration>,
@@ -226,13 +233,15 @@ pub(in crate::sandbox) struct SimAwsAccount {
     pub(in crate::sandbox) recording_configuration: String,
     pub(in crate::sandbox) bucket: String,
     pub(in crate::sandbox) webhook_secret: String,
+    /// A host, perhaps with a port.
+    pub(in crate::sandbox) ingest_endpoint: String,
 }
 
 impl SimAwsAccount {
     pub(super) fn draw(dice: &mut Dice) -> Self {
         let account = dice.digits(12);
         let configuration = dice.word(12);
-        Self {
+        let mut account = Self {
             access_key_id: format!("AKIA{}", dice.word(16).to_uppercase()),
             secret_access_key: dice.word(40),
             session_token: dice.word(120),
@@ -242,12 +251,11 @@ impl SimAwsAccount {
             ),
             bucket: format!("recordings-{}", dice.hex(8)),
             webhook_secret: dice.word(32),
+            ingest_endpoint: String::new(),
             account,
-        }
-    }
-
-    pub(in crate::sandbox) fn ingest_endpoint(&self) -> String {
-        format!("{}.global-contribute.live-video.net", self.customer)
+        };
+        account.ingest_endpoint = format!("{}.global-contribute.live-video.net", account.customer);
+        account
     }
 
     pub(in crate::sandbox) fn arn(&self, kind: &str, id: &str) -> String {
@@ -285,7 +293,7 @@ pub(in crate::sandbox) fn channel_object(
         "tags": channel.tags,
     });
     if !summary && let Some(object) = object.as_object_mut() {
-        let endpoint = account.ingest_endpoint();
+        let endpoint = &account.ingest_endpoint;
         object.insert("ingestEndpoint".to_owned(), json!(endpoint));
         let playback = format!(
             "https://{}.{REGION}.playback.live-video.net{}",

@@ -9,20 +9,10 @@ use tokio::sync::watch;
 use super::ivs::{SimChannel, SimSession, SimVideoProfile};
 use super::live_inputs::{EncoderConnection, SimIngest, take_due};
 use super::{World, WorldState};
+use crate::sandbox::media::Broadcast;
 
 /// From an encoder's connection to its disconnection because of what it sends.
 const CUT_AFTER: Duration = Duration::from_millis(500);
-
-/// The stream key in an address of IVS's ingest, and whether the address is RTMPS.
-pub(super) fn address<'a>(world: &World, url: &'a str) -> Option<(&'a str, bool)> {
-    let host = world.keys.ivs.ingest_endpoint();
-    let key = |scheme: &str, port: &str| {
-        let rest = url.strip_prefix(scheme)?.strip_prefix(&host)?;
-        rest.strip_prefix(port)?.strip_prefix("/app/")
-    };
-    let secure = key("rtmps://", ":443").map(|key| (key, true));
-    secure.or_else(|| Some((key("rtmp://", "")?, false)))
-}
 
 impl WorldState {
     /// Connects an encoder, or returns why it is refused.
@@ -81,14 +71,16 @@ impl WorldState {
             ended: None,
             failed: false,
             events: Vec::new(),
-            starts_at: breach
-                .is_none()
+            starts_at: (breach.is_none() && !world.options.media)
                 .then_some(now + world.options.playable_after),
             ends_at: None,
             cut_at: breach.is_some().then_some(now + CUT_AFTER),
         };
         let due = session.starts_at.or(session.cut_at);
         channel.sessions.push(session);
+        if world.options.media {
+            self.begin_ivs_broadcast(now, &arn, video);
+        }
         if let Some(at) = due {
             self.ivs.wake(at, &arn);
         }
@@ -112,6 +104,32 @@ impl WorldState {
             width: number("/videoOptions/canvas/width").unwrap_or(1280),
             height: number("/videoOptions/canvas/height").unwrap_or(720),
             kbps: number("/videoOptions/bitrate").unwrap_or(2500),
+        }
+    }
+
+    /// A stream that continues a recording continues its broadcast too.
+    fn begin_ivs_broadcast(&mut self, now: Duration, arn: &str, video: SimVideoProfile) {
+        let Some(channel) = self.ivs.channels.get_mut(arn) else {
+            return;
+        };
+        let recording = channel.recording.as_ref();
+        let recording = recording.and_then(|prefix| self.ivs.recordings.get(prefix));
+        if recording.is_some_and(|one| one.continues(now, video)) {
+            return;
+        }
+        channel.broadcast = Some(match &channel.broadcast {
+            Some(last) => Broadcast::after(last),
+            None => Broadcast::new(),
+        });
+    }
+
+    /// The encoder's first segment has come.
+    pub(super) fn show_ivs(&mut self, world: &World, now: Duration, arn: &str) {
+        let channel = self.ivs.channels.get_mut(arn);
+        let session = channel.and_then(SimChannel::session_mut);
+        if let Some(session) = session.filter(|session| session.live.is_none()) {
+            session.starts_at = Some(now);
+            self.advance_ivs(world, now, arn);
         }
     }
 
@@ -139,6 +157,10 @@ impl WorldState {
         let was_live = session.live.is_some();
         self.connections.remove(&encoder.id);
         encoder.wake.send_modify(|count| *count += 1);
+        let channel = self.ivs.channels.get(arn);
+        if let Some(broadcast) = channel.and_then(|channel| channel.broadcast.as_ref()) {
+            broadcast.close();
+        }
         self.ivs_stream_event(world, arn, "Session Ended");
         match was_live {
             true => self.ivs.wake(ends_at, arn),
@@ -210,6 +232,7 @@ impl WorldState {
         if let Some(channel) = self.ivs.channel_mut(arn) {
             channel.deleted = true;
             channel.key = None;
+            channel.broadcast = None;
         }
     }
 

@@ -7,16 +7,28 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ivs::{SimIvsRecording, SimObject, seconds};
+use super::ivs::{SimIvsRecording, SimObject, SimVideoProfile, seconds};
 use super::{World, WorldState};
-use crate::sandbox::media::{STILL, playlist};
+use crate::sandbox::media::{STILL, Shown};
 
 const HLS: &str = "application/x-mpegURL";
 
 impl SimIvsRecording {
     pub(in crate::sandbox) fn length(&self, now: Duration) -> Duration {
+        if let Some(broadcast) = &self.broadcast {
+            return broadcast.length();
+        }
         let since = self.recorded_since;
         self.length + since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// Whether a stream with this video is recorded into it.
+    pub(super) fn continues(&self, now: Duration, video: SimVideoProfile) -> bool {
+        self.window_until.is_some_and(|until| now < until) && self.video == video
+    }
+
+    fn shown(&self, now: Duration) -> Shown {
+        Shown::recorded(self.broadcast.as_ref(), self.length(now), self.is_over)
     }
 
     pub(in crate::sandbox) fn is_live(&self) -> bool {
@@ -53,9 +65,7 @@ impl WorldState {
         let (stream, video) = (session.id.clone(), session.video);
         let waiting = channel.recording.as_ref();
         let waiting = waiting.and_then(|prefix| self.ivs.recordings.get_mut(prefix));
-        let continued = waiting.filter(|recording| {
-            recording.window_until.is_some_and(|until| now < until) && recording.video == video
-        });
+        let continued = waiting.filter(|recording| recording.continues(now, video));
         if let Some(recording) = continued {
             recording.streams.push(stream);
             recording.recorded_since = Some(now);
@@ -75,6 +85,7 @@ impl WorldState {
         let started = Utc::now();
         let prefix = SimIvsRecording::new_prefix(&account.account, channel.id(), &id, started);
         channel.recording = Some(prefix.clone());
+        let broadcast = channel.broadcast.clone();
         let recording = SimIvsRecording {
             prefix: prefix.clone(),
             channel: arn.to_owned(),
@@ -82,6 +93,7 @@ impl WorldState {
             started,
             streams: vec![stream],
             video,
+            broadcast,
             length: Duration::ZERO,
             recorded_since: Some(now),
             window_until: None,
@@ -89,8 +101,6 @@ impl WorldState {
             is_over: false,
         };
         self.ivs.recordings.insert(prefix.clone(), recording);
-        let master = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\n720p30/playlist.m3u8\n";
-        self.put_ivs(&prefix, "media/hls/master.m3u8", HLS, master.into());
         self.put_ivs(
             &prefix,
             "media/thumbnails/thumb0.jpg",
@@ -143,6 +153,10 @@ impl WorldState {
             channel.recording = None;
         }
         self.show_ivs_recording(at, prefix);
+        if let Some(recording) = self.ivs.recordings.get_mut(prefix) {
+            recording.length = recording.length(at);
+            recording.broadcast = None;
+        }
         let (file, status) = match world.options.ivs_recordings_fail {
             true => ("recording-failed", "Recording End Failure"),
             false => ("recording-ended", "Recording End"),
@@ -151,13 +165,17 @@ impl WorldState {
         self.tell_of_ivs_recording(world, at, prefix, status);
     }
 
-    /// Writes the playlist of what is recorded so far.
+    /// Writes what is recorded so far. The test video's segments are served without being objects.
     fn show_ivs_recording(&mut self, now: Duration, prefix: &str) {
         let Some(recording) = self.ivs.recordings.get(prefix) else {
             return;
         };
-        let text = playlist(recording.length(now), recording.is_over);
-        self.put_ivs(prefix, "media/hls/720p30/playlist.m3u8", HLS, text.into());
+        let shown = recording.shown(now);
+        let master = shown.master_of("720p30/playlist.m3u8");
+        self.put_ivs(prefix, "media/hls/master.m3u8", HLS, master.into());
+        for (name, kind, body) in shown.files("playlist.m3u8", HLS) {
+            self.put_ivs(prefix, &format!("media/hls/720p30/{name}"), kind, body);
+        }
     }
 
     fn put_ivs_metadata(&mut self, world: &World, now: Duration, prefix: &str, file: &str) {

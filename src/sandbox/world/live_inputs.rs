@@ -1,11 +1,14 @@
 //! Stored live inputs, encoder connections and videos (`cloudflare-stream.md §2, §4`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
+
+use crate::sandbox::media::Broadcast;
 
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct SimRecordingSettings {
@@ -54,6 +57,8 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) playable_at: Duration,
     /// The current broadcast's video.
     pub(in crate::sandbox) video: Option<String>,
+    /// Of the current video, if media is real.
+    pub(in crate::sandbox) broadcast: Option<Arc<Broadcast>>,
     /// While the feed is lost: when the broadcast ends, unless an encoder connects.
     pub(in crate::sandbox) hold_until: Option<Duration>,
     /// How long the broadcast was playable, up to the last lost feed.
@@ -95,6 +100,8 @@ pub(in crate::sandbox) struct SimVideo {
     pub(in crate::sandbox) modified: DateTime<Utc>,
     pub(in crate::sandbox) state: SimVideoState,
     pub(in crate::sandbox) length: Duration,
+    /// What it shows, if media is real.
+    pub(in crate::sandbox) broadcast: Option<Arc<Broadcast>>,
     /// Answers report -1 although the video is ready.
     pub(in crate::sandbox) length_hidden: bool,
     pub(in crate::sandbox) require_signed_urls: bool,

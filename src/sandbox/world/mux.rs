@@ -1,6 +1,7 @@
 //! Mux's live streams and assets (`mux.md §1.2, §2.1, §4.2, §5.2`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,9 +11,7 @@ use super::World;
 use super::clock::duration_seconds_of;
 use super::live_inputs::EncoderConnection;
 use super::quota::TokenBucket;
-
-/// The same for all live streams.
-pub(in crate::sandbox) const INGEST_URL: &str = "rtmps://global-live.mux.com:443/app/";
+use crate::sandbox::media::Broadcast;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum MuxStatus {
@@ -63,6 +62,8 @@ pub(in crate::sandbox) struct SimMuxStream {
     pub(in crate::sandbox) status: MuxStatus,
     pub(in crate::sandbox) deleted: bool,
     pub(super) encoder: Option<EncoderConnection>,
+    /// Of the current asset, or the next one's, if media is real.
+    pub(in crate::sandbox) broadcast: Option<Arc<Broadcast>>,
     /// The current broadcast's asset.
     pub(in crate::sandbox) asset: Option<String>,
     /// Newest last.
@@ -94,6 +95,7 @@ impl SimMuxStream {
             status: MuxStatus::Idle,
             deleted: false,
             encoder: None,
+            broadcast: None,
             asset: None,
             recent: Vec::new(),
             active_since: None,
@@ -134,6 +136,8 @@ pub(in crate::sandbox) struct SimMuxAsset {
     pub(in crate::sandbox) ready: bool,
     /// Until the broadcast is over and processed.
     pub(in crate::sandbox) is_live: bool,
+    /// What it shows, if media is real.
+    pub(in crate::sandbox) broadcast: Option<Arc<Broadcast>>,
     /// Without the encoder that is connected now.
     pub(in crate::sandbox) length: Duration,
     /// Since then the connected encoder is recorded.
@@ -145,6 +149,9 @@ pub(in crate::sandbox) struct SimMuxAsset {
 
 impl SimMuxAsset {
     pub(in crate::sandbox) fn length(&self, now: Duration) -> Duration {
+        if let Some(broadcast) = &self.broadcast {
+            return broadcast.length();
+        }
         let since = self.recorded_since;
         self.length + since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }

@@ -78,6 +78,9 @@ impl WorldState {
         let Some(encoder) = stream.encoder.take() else {
             return;
         };
+        if let Some(broadcast) = &stream.broadcast {
+            broadcast.close();
+        }
         self.connections.remove(&encoder.id);
         encoder.wake.send_modify(|count| *count += 1);
         (stream.recording_at, stream.active_at, stream.cut_at) = (None, None, None);
@@ -98,6 +101,7 @@ impl WorldState {
             return;
         };
         (stream.window_until, stream.active_since) = (None, None);
+        stream.broadcast = None;
         let was_active = stream.status == MuxStatus::Active;
         if was_active {
             stream.status = MuxStatus::Idle;
@@ -218,6 +222,17 @@ impl WorldState {
         }
     }
 
+    /// The encoder's first segment has come.
+    pub(super) fn show_mux(&mut self, world: &World, now: Duration, id: &str) {
+        let stream = self.mux.streams.get_mut(id);
+        let Some(stream) = stream.filter(|one| one.status == MuxStatus::Idle) else {
+            return;
+        };
+        stream.recording_at = stream.asset.is_none().then_some(now);
+        stream.active_at = Some(now);
+        self.advance_mux(world, now, id);
+    }
+
     fn begin_asset(&mut self, world: &World, at: Duration, stream_id: &str) {
         let (id, playback) = (self.dice.word(45), self.dice.word(45));
         let number = self.mux.number();
@@ -242,6 +257,7 @@ impl WorldState {
             passthrough: passthrough.map(str::to_owned),
             ready: false,
             is_live: true,
+            broadcast: stream.broadcast.clone(),
             length: Duration::ZERO,
             recorded_since: Some(at),
             length_hidden: false,
@@ -261,6 +277,12 @@ impl WorldState {
 impl SimMuxStream {
     /// The encoder's broadcast is recorded soon, then playable.
     fn begin(&mut self, world: &World, now: Duration) -> Vec<Duration> {
+        if self.broadcast.is_none() {
+            self.broadcast = world.new_broadcast();
+        }
+        if world.options.media {
+            return Vec::new();
+        }
         let active_at = now + world.options.playable_after;
         self.active_at = Some(active_at);
         let recording_at = now + world.options.playable_after / 2;

@@ -1,23 +1,23 @@
-//! The content of simulated broadcasts and recordings: a two-second test video, repeated.
+//! What broadcasts and recordings show without [`Options::media`](super::super::Options::media): two seconds of video, repeated.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Initialization segment: one track, timescale 15,000.
-pub(super) const INIT: &[u8] = include_bytes!("media/init.mp4");
-pub(super) const STILL: &[u8] = include_bytes!("media/thumbnail.jpg");
+const INIT: &[u8] = include_bytes!("init.mp4");
+pub(in crate::sandbox) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
 const SEGMENT_SECONDS: u64 = 2;
-const SEGMENT: &[u8] = include_bytes!("media/segment.m4s");
+const SEGMENT: &[u8] = include_bytes!("segment.m4s");
 /// A segment's duration in the track's timescale.
 const SEGMENT_UNITS: u64 = 30_000;
 /// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
 
-pub(super) fn segment_number(file: &str) -> Option<u64> {
-    file.strip_prefix("seg_")?
-        .strip_suffix(".m4s")?
-        .parse()
-        .ok()
+/// The only rendition.
+pub(super) fn master(media: &str) -> String {
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\n{media}\n"
+    )
 }
 
 /// The newest five segments of a broadcast, or all of a recording.
@@ -34,6 +34,10 @@ pub(super) fn playlist(shown: Duration, over: bool) -> String {
         text.push_str("#EXT-X-ENDLIST\n");
     }
     text
+}
+
+pub(super) fn init() -> Vec<u8> {
+    INIT.to_vec()
 }
 
 /// All segments have the same content, and their own decode time.
