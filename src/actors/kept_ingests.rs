@@ -104,7 +104,8 @@ pub(super) fn writes(durable: &Durable, step: &Step, wall: DateTime<Utc>) -> Vec
     let is_changed = any(|fact| {
         matches!(
             fact,
-            Fact::KeyRenewed
+            Fact::KeyRenewing
+                | Fact::KeyRenewed
                 | Fact::SessionSeen { .. }
                 | Fact::BroadcastEnded { .. }
                 | Fact::EgressReplacing
@@ -188,6 +189,7 @@ fn use_of(durable: &Durable) -> IngestUse {
     IngestUse {
         relay: durable.spec.relay_id,
         claimed_at: used_since(durable),
+        began_at: durable.broadcast_began_at,
         known: durable.sessions.iter().chain(recordings).cloned().collect(),
     }
 }

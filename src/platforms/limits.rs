@@ -3,6 +3,9 @@
 use crate::config::{SettingsProblem, VideoProfile};
 use crate::relay::IngestLimits;
 
+/// The shorter side of a picture of standard definition.
+const SD: u32 = 480;
+
 /// What exceeds the limits: the platform may cut the publisher off.
 pub(super) fn exceeded(
     video: &VideoProfile,
@@ -16,7 +19,11 @@ pub(super) fn exceeded(
             "{value} exceed what the platform of [{platform}] takes, {most}: lower it, or take the platform out of the settings"
         ),
     };
-    let kbps = limits.max_kbps.filter(|most| video.kbps > *most);
+    let sd_kbps = limits
+        .max_sd_kbps
+        .filter(|_| video.width.min(video.height) <= SD);
+    let kbps = sd_kbps.or(limits.max_kbps);
+    let kbps = kbps.filter(|most| video.kbps > *most);
     let kbps = kbps.map(|most| {
         let value = format!("{} kbit/s with audio", video.kbps);
         problem("bitrate_kbps", value, format!("{most} kbit/s"))
@@ -44,6 +51,7 @@ mod tests {
         let problems = |max_kbps, max_pixels| {
             let limits = IngestLimits {
                 max_kbps,
+                max_sd_kbps: None,
                 max_pixels,
             };
             let problems = exceeded(&video, "kiosk", limits).into_iter();
@@ -60,5 +68,28 @@ mod tests {
                  or take the platform out of the settings",
             ]
         );
+    }
+
+    #[test]
+    fn a_small_picture_has_a_limit_of_its_own_where_the_platform_says_so() {
+        let limits = IngestLimits {
+            max_kbps: Some(3_500),
+            max_sd_kbps: Some(1_500),
+            max_pixels: None,
+        };
+        let problems = |(width, height), kbps| {
+            let video = VideoProfile {
+                section: "agora.media_push.video",
+                width,
+                height,
+                kbps,
+            };
+            exceeded(&video, "kiosk", limits).len()
+        };
+        assert_eq!(problems((854, 480), 1_500), 0);
+        assert_eq!(problems((854, 480), 1_501), 1);
+        assert_eq!(problems((480, 854), 1_501), 1);
+        assert_eq!(problems((1280, 720), 3_500), 0);
+        assert_eq!(problems((1280, 720), 3_501), 1);
     }
 }

@@ -13,8 +13,21 @@ pub struct IngestUse {
     pub relay: Uuid,
     /// When it got the ingest.
     pub claimed_at: DateTime<Utc>,
+    /// When the first broadcast that it saw began, if the platform tells: by the platform's clock, as recordings are.
+    pub began_at: Option<DateTime<Utc>>,
     /// The broadcasts and recordings that it saw.
     pub known: Vec<String>,
+}
+
+impl IngestUse {
+    /// Whether a recording may be its own that began then. Before it had the ingest one can only seem to begin, by a clock that
+    /// is behind, and then it saw a broadcast, which began no later.
+    fn may_have_begun(&self, created_at: DateTime<Utc>) -> bool {
+        let saw_its_broadcast =
+            !self.known.is_empty() && self.began_at.is_none_or(|began_at| began_at <= created_at);
+        self.claimed_at <= created_at
+            || saw_its_broadcast && self.claimed_at - CLOCK_TOLERANCE <= created_at
+    }
 }
 
 /// The relay whose recording this is: the one that saw it, else the last that had the ingest when the recording began.
@@ -36,7 +49,7 @@ pub fn user_of(
         };
     };
     uses.iter()
-        .filter(|one| one.claimed_at - CLOCK_TOLERANCE <= created_at)
+        .filter(|one| one.may_have_begun(created_at))
         .max_by_key(|one| one.claimed_at)
         .map(|one| one.relay)
 }
@@ -53,6 +66,7 @@ mod tests {
         let one = |relay, claimed_at, known: &[&str]| IngestUse {
             relay: Uuid::from_u128(relay),
             claimed_at: at(claimed_at),
+            began_at: None,
             known: known.iter().map(|&known| known.to_owned()).collect(),
         };
         [one(1, 100, &["a"]), one(2, 200, &["b"])]
@@ -75,6 +89,30 @@ mod tests {
         assert_eq!(user("c", Some(197)), Some(1));
         assert_eq!(user("c", Some(198)), Some(2), "a clock that is behind");
         assert_eq!(user("c", Some(900)), Some(2));
+    }
+
+    /// A show that ended at once, and another behind it: the next relay's own begin is told by the same clock.
+    #[test]
+    fn a_recording_that_began_before_the_next_relays_broadcast_is_not_the_next_relays() {
+        let user = |next: IngestUse, created_at| {
+            let [first, _] = uses();
+            user_of("c", Some(at(created_at)), &[first, next]).map(|relay| relay.as_u128())
+        };
+        let [_, next] = uses();
+        let began = |began_at| IngestUse {
+            began_at: Some(at(began_at)),
+            ..next.clone()
+        };
+        assert_eq!(user(began(201), 199), Some(1));
+        assert_eq!(user(began(199), 199), Some(2), "a clock that is behind");
+        assert_eq!(user(began(199), 198), Some(1));
+        assert_eq!(user(began(205), 201), Some(2), "a broadcast that it missed");
+        let unseen = IngestUse {
+            known: Vec::new(),
+            ..next.clone()
+        };
+        assert_eq!(user(unseen.clone(), 199), Some(1), "it saw no broadcast");
+        assert_eq!(user(unseen, 200), Some(2));
     }
 
     #[test]

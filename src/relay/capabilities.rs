@@ -140,6 +140,9 @@ impl RecordingsKept {
 pub struct IngestLimits {
     /// Video and audio, in kbit/s.
     pub max_kbps: Option<u32>,
+    /// The same of a picture whose shorter side has at most 480 pixels, where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sd_kbps: Option<u32>,
     /// Width times height.
     pub max_pixels: Option<u32>,
 }
@@ -164,6 +167,7 @@ mod tests {
             recordings: RecordingsKept::Elsewhere,
             ingest_limits: IngestLimits {
                 max_kbps: Some(8_500),
+                max_sd_kbps: Some(1_500),
                 max_pixels: None,
             },
         };

@@ -22,6 +22,7 @@ impl Fact {
             Self::EgressRetiring => "stopping the egress, to replace it",
             Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
             Self::EgressReplacing => "replacing the egress",
+            Self::KeyRenewing => "renewing the ingest's key",
             Self::KeyRenewed => "the ingest has a new key and earlier egresses cannot publish",
             Self::Live => "a buyer can press play",
             Self::SessionSeen { session } if session.recording_id.is_some() => {
@@ -77,6 +78,7 @@ impl Fact {
             | Self::EgressDiscovered { .. }
             | Self::Notified { .. }
             | Self::EgressGone { .. }
+            | Self::KeyRenewing
             | Self::KeyRenewed
             | Self::Live
             | Self::SessionSeen { .. }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::action::ActionId;
@@ -157,6 +158,9 @@ pub struct FeedSession {
     pub id: String,
     /// Of its recording, if the platform keeps one and names it meanwhile.
     pub recording_id: Option<String>,
+    /// By the platform's clock, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<DateTime<Utc>>,
 }
 
 /// An egress as its backend reports it.

@@ -85,6 +85,8 @@ pub enum Fact {
     },
     /// Another egress will replace the one that is gone.
     EgressReplacing,
+    /// The intent to renew the key while the egress is open: half done, the renewal may leave the ingest without a key.
+    KeyRenewing,
     KeyRenewed,
     Live,
     /// A broadcast of the ingest was seen at the platform, or its recording.
@@ -234,6 +236,7 @@ impl Durable {
                     self.feed_patience_from = Some(at);
                 }
             }
+            Fact::KeyRenewing => self.ingest.key_stale = true,
             Fact::KeyRenewed => self.key_renewed(),
             Fact::BroadcastEnded { session } => {
                 if let Some(kept) = &mut self.ingest.kept {
@@ -248,8 +251,11 @@ impl Durable {
             }
             Fact::SessionSeen { session } => {
                 if !self.sessions.contains(&session.id) {
-                    // An interruption too short for a poll.
-                    self.was_interrupted |= !self.sessions.is_empty();
+                    match self.sessions.is_empty() {
+                        true => self.broadcast_began_at = session.began_at,
+                        // An interruption too short for a poll.
+                        false => self.was_interrupted = true,
+                    }
                     self.sessions.push(session.id.clone());
                 }
                 let recording = session.recording_id.iter();

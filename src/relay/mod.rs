@@ -328,6 +328,9 @@ impl Relay {
                     now,
                 )?;
             }
+            Call::RenewIngestKey { .. } if !self.durable.ingest.key_stale => {
+                self.record(step, Fact::KeyRenewing, now)?;
+            }
             Call::PrepareEgress { .. } => {
                 self.volatile.prepared = None;
                 self.volatile.prepared_early = self.durable.ingest.stage != IngestStage::Ready;

@@ -270,6 +270,9 @@ pub struct Durable {
     pub started_at: Option<DateTime<Utc>>,
     /// The broadcasts seen at the platform.
     pub sessions: Vec<String>,
+    /// When the first of them began, by the platform's clock, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast_began_at: Option<DateTime<Utc>>,
     /// When buyers could first watch.
     pub live_at: Option<DateTime<Utc>>,
     /// When the feed was lost, unless it is back.
@@ -316,6 +319,7 @@ impl Durable {
             egress_seconds: 0,
             started_at: None,
             sessions: Vec::new(),
+            broadcast_began_at: None,
             live_at: None,
             feed_gone_since: None,
             feed_patience_from: None,

@@ -178,6 +178,8 @@ pub struct Options {
     pub ivs_ends_after: Duration,
     /// From a channel's creation until lists have it (unverified at the vendor: `ivs.md §1.5`).
     pub ivs_listed_after: Duration,
+    /// From a stream's start until the list of streams has it, which a read of the one stream finds before.
+    pub ivs_streams_listed_after: Duration,
     /// Whether a second encoder replaces the first, or is refused (unverified at the vendor: `ivs.md §3.4`).
     pub ivs_new_encoder_replaces: bool,
     /// Whether the account is too new to change channels: 403 `PendingVerification`.
@@ -240,6 +242,7 @@ impl Default for Options {
             mux_free_plan: false,
             ivs_ends_after: Duration::from_secs(2),
             ivs_listed_after: Duration::ZERO,
+            ivs_streams_listed_after: Duration::ZERO,
             ivs_new_encoder_replaces: false,
             ivs_pending_verification: false,
             ivs_temporary_credentials: false,

@@ -43,7 +43,7 @@ pub(super) use ingest_faults::IngestFaults;
 pub(super) use ingest_urls::{IngestUrls, SimPlatform};
 pub(super) use ivs::{
     IvsChannelSettings, REGION as IVS_REGION, SimAwsAccount, SimChannel, SimObject, SimSession,
-    SimStreamKey, SimVideoProfile, channel_object as ivs_channel_object, seconds as ivs_seconds,
+    SimStreamKey, SimVideoProfile, channel_object as ivs_channel_object,
 };
 pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVideoState};
 pub(super) use media::Publication;
@@ -58,7 +58,7 @@ pub(super) use webhooks::{
     test_message_is_delivered,
 };
 
-use clock::SimClock;
+pub(super) use clock::SimClock;
 use ivs::IvsState;
 use live_inputs::{DueEvents, SimIngest};
 use media::ExpectedEncoders;

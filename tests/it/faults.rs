@@ -4,24 +4,33 @@
 //! contains that.
 #![cfg(feature = "sandbox")]
 
+mod fate;
 mod gate;
+mod hosts;
 mod life;
 mod matrix;
+mod usage;
 
-use life::{Host, at_once, forever, once, refused_for_a_while, refused_for_good};
+use hosts::{hosts, kept_hosts, refused_for_a_while, refused_for_good, refused_with_a_kept_ingest};
+use life::{at_once, forever, once};
 use matrix::{
-    Life, Use, Wrong, cases, everything, kept_cases, representative, representative_of_kept, usage,
+    Wrong, cases, changes_and_some_others, everything, kept_cases, representative,
+    representative_of_kept,
 };
-use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::VendorCall;
 use rstest::rstest;
 use strum::IntoEnumIterator;
+use usage::{Life, Use, usage};
+
+use crate::support::platform::TestPlatform;
 
 #[test]
 fn every_call_is_tried_or_there_is_a_reason_why_not() {
-    let tried: Vec<VendorCall> = cases(Wrong::Hang).iter().map(|case| case.call).collect();
+    let tried = TestPlatform::iter().flat_map(|platform| cases(platform, Wrong::Hang));
+    let tried: Vec<VendorCall> = tried.map(|case| case.call).collect();
     for call in VendorCall::iter() {
-        let never = matches!(usage(call), Use::Never(reason) if !reason.is_empty());
+        let never =
+            matches!(usage(call), Use::Never(reason) | Use::Untried(reason) if !reason.is_empty());
         assert_ne!(tried.contains(&call), never, "{call}");
     }
 }
@@ -34,27 +43,44 @@ fn every_call_is_tried_or_there_is_a_reason_why_not() {
 #[case(Wrong::CutAfter)]
 #[case(Wrong::Hang)]
 #[case(Wrong::NotJson)]
+#[case(Wrong::ErrorAfter)]
 #[case(Wrong::Page)]
 #[case(Wrong::Blocked)]
 #[case(Wrong::Refused)]
 fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
-    at_once(12, cases(wrong), once);
+    at_once(12, cases(TestPlatform::Cloudflare, wrong), once);
 }
 
-#[test]
-fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
+#[rstest]
+fn a_call_to_another_platform_that_goes_wrong_once_keeps_no_channel_off_air(
+    #[values(TestPlatform::Mux, TestPlatform::Ivs)] platform: TestPlatform,
+) {
+    at_once(24, changes_and_some_others(platform), once);
+}
+
+#[rstest]
+fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing(
+    #[values(TestPlatform::Cloudflare, TestPlatform::Mux, TestPlatform::Ivs)]
+    platform: TestPlatform,
+) {
     // Most cases wait half a minute.
-    at_once(32, representative(), forever);
+    at_once(32, representative(platform), forever);
 }
 
-#[test]
-fn a_call_on_a_kept_ingest_that_goes_wrong_once_keeps_no_channel_off_air() {
-    at_once(12, representative_of_kept(), once);
+#[rstest]
+fn a_call_on_a_kept_ingest_that_goes_wrong_once_keeps_no_channel_off_air(
+    #[values(TestPlatform::Cloudflare, TestPlatform::Mux, TestPlatform::Ivs)]
+    platform: TestPlatform,
+) {
+    at_once(12, representative_of_kept(platform), once);
 }
 
-#[test]
-fn a_call_on_a_kept_ingest_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
-    let mut cases = representative_of_kept();
+#[rstest]
+fn a_call_on_a_kept_ingest_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing(
+    #[values(TestPlatform::Cloudflare, TestPlatform::Mux, TestPlatform::Ivs)]
+    platform: TestPlatform,
+) {
+    let mut cases = representative_of_kept(platform);
     // A stop that cannot renew the key waits half a minute.
     cases.retain(|case| everything() || case.life != Life::AgainWithStaleKey);
     at_once(32, cases, forever);
@@ -69,42 +95,35 @@ fn a_call_on_a_kept_ingest_that_goes_wrong_for_good_ends_a_relay_in_time_and_lea
 #[case(Wrong::CutAfter)]
 #[case(Wrong::Hang)]
 #[case(Wrong::NotJson)]
+#[case(Wrong::ErrorAfter)]
 #[case(Wrong::Page)]
 #[case(Wrong::Blocked)]
 #[case(Wrong::Refused)]
 fn a_channel_that_keeps_its_ingest_bears_every_call_that_goes_wrong(
     #[case] wrong: Wrong,
+    #[values(TestPlatform::Cloudflare, TestPlatform::Mux, TestPlatform::Ivs)]
+    platform: TestPlatform,
     #[values(false, true)] for_good: bool,
 ) {
     if everything() {
         match for_good {
-            false => at_once(12, kept_cases(wrong), once),
-            true => at_once(32, kept_cases(wrong), forever),
+            false => at_once(12, kept_cases(platform, wrong), once),
+            true => at_once(32, kept_cases(platform, wrong), forever),
         }
     }
 }
 
-#[rstest]
-#[case::cloudflare(Host::Cloudflare)]
-#[case::cloudflare_for_buyers(Host::Customer)]
-#[case::agora(Host::Agora)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_refuses_connections_for_a_while_keeps_no_channel_off_air(
-    #[case] host: Host,
-    #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
-) {
-    refused_for_a_while(host, backend).await;
+#[test]
+fn a_host_that_refuses_connections_for_a_while_keeps_no_channel_off_air() {
+    at_once(16, hosts(), refused_for_a_while);
 }
 
-#[rstest]
-#[case::cloudflare(Host::Cloudflare, "vendor_unavailable")]
-#[case::cloudflare_for_buyers(Host::Customer, "live_timeout")]
-#[case::agora(Host::Agora, "vendor_unavailable")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_refuses_connections_for_good_ends_a_relay_in_time(
-    #[case] host: Host,
-    #[case] outcome: &str,
-    #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
-) {
-    refused_for_good(host, backend, outcome).await;
+#[test]
+fn a_host_that_refuses_connections_for_good_ends_a_relay_in_time() {
+    at_once(16, hosts(), refused_for_good);
+}
+
+#[test]
+fn a_kept_ingest_outlasts_a_host_that_refuses_connections_during_a_show() {
+    at_once(16, kept_hosts(), refused_with_a_kept_ingest);
 }

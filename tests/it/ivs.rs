@@ -1,37 +1,21 @@
 //! A channel goes live on IVS and comes down, with both recorders; its odd behaviour leaves nothing behind.
 #![cfg(feature = "sandbox")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, Settings};
 use relaykeeper::platforms::Platform as _;
-use relaykeeper::sandbox::{FaultKind, Options, Quotas, SimulatedVendors, VendorCall, VendorFault};
+use relaykeeper::sandbox::{FaultKind, Options, VendorCall, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::ivs_client::support::{client, of, permit};
+use crate::ivs_client::support::client;
+use crate::support::bench::permit;
+use crate::support::platform::{TestPlatform, ivs_of};
 use crate::support::service::{
-    Stage, alive, calls, nothing_is_left, options, show, until, vendors_when, violations,
+    Stage, alive, calls, options, show, until, vendors_when, violations,
 };
-
-fn on_ivs(vendors: &SimulatedVendors, settings: &mut Settings) {
-    settings.platforms.default = "ivs".into();
-    let ivs = &mut settings.ivs;
-    ivs.region = vendors.ivs_region().into();
-    ivs.access_key_id = vendors.ivs_access_key_id().into();
-    ivs.secret_access_key = vendors.ivs_secret_access_key().into();
-    ivs.api_base_url = vendors.ivs_api_base_url();
-    ivs.playback_base_url = vendors.ivs_playback_base_url();
-    ivs.recording_configuration_arn = vendors.ivs_recording_configuration_arn().into();
-    ivs.recording_bucket = vendors.ivs_recording_bucket().into();
-    ivs.s3_endpoint = vendors.ivs_s3_endpoint();
-    ivs.vod_base_url = vendors.ivs_vod_base_url();
-    ivs.webhook_secret = vendors.ivs_webhook_secret().into();
-    // The vendors' clock is 20 times as fast.
-    ivs.requests_per_second = 50;
-    ivs.recordings_interval = Duration::from_millis(300);
-}
 
 async fn stage(backend: AgoraBackend) -> Stage {
     stage_with(backend, options(), |_| {}).await
@@ -43,7 +27,7 @@ async fn stage_with(
     change: impl FnOnce(&mut Settings),
 ) -> Stage {
     Stage::with_vendors(backend, options, |vendors, settings| {
-        on_ivs(vendors, settings);
+        TestPlatform::Ivs.make_default(vendors, settings);
         change(settings);
     })
     .await
@@ -112,22 +96,6 @@ async fn an_egress_that_dies_is_replaced_at_the_same_url(#[case] backend: AgoraB
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// The answer is lost, the search by name finds the channel, and no second one is made.
-#[rstest]
-#[case::cloud_recording(AgoraBackend::CloudRecording)]
-#[case::media_push(AgoraBackend::MediaPush)]
-#[tokio::test]
-async fn a_lost_answer_to_the_creation_makes_no_second_channel(#[case] backend: AgoraBackend) {
-    let stage = stage(backend).await;
-    let fault = VendorFault::once(VendorCall::IvsChannelCreate, FaultKind::CutAfter);
-    stage.vendors.fault(fault);
-    stage.service.go_live(42, &show("show68")).await;
-    assert_eq!(stage.vendors.state().live_inputs.len(), 1);
-    assert_eq!(calls(&stage.vendors, VendorCall::IvsChannelCreate).len(), 1);
-    stage.service.come_down(42).await;
-    stage.settles().await;
-}
-
 /// The answer to the creation is lost, and the key with it.
 #[tokio::test]
 async fn a_channel_that_is_found_without_a_key_gets_one() {
@@ -147,7 +115,7 @@ async fn a_channel_that_is_found_without_a_key_gets_one() {
             channels.first().map(|channel| channel.uid.clone())
         })
         .await;
-        let ivs = client(|ivs| of(vendors, ivs));
+        let ivs = client(|ivs| ivs_of(vendors, ivs));
         ivs.close(permit(), &channel).await.unwrap();
         vendors.clear_faults();
     };
@@ -158,45 +126,6 @@ async fn a_channel_that_is_found_without_a_key_gets_one() {
     assert_eq!(calls(vendors, VendorCall::IvsKeyCreate).len(), 1);
     service.come_down(42).await;
     stage.settles().await;
-}
-
-/// Each call fails once, in each way that may have been carried out or not.
-#[rstest]
-#[tokio::test]
-async fn a_relay_survives_one_failure_of_any_call(
-    #[values(
-        VendorCall::IvsChannelCreate,
-        VendorCall::IvsKeyList,
-        VendorCall::IvsKeyDelete,
-        VendorCall::IvsStreamList,
-        VendorCall::IvsStreamStop,
-        VendorCall::IvsChannelDelete,
-        VendorCall::IvsManifest,
-        VendorCall::S3List,
-        VendorCall::S3Get
-    )]
-    call: VendorCall,
-    #[values(
-        FaultKind::Status(503, None),
-        FaultKind::Status(429, Some(1)),
-        FaultKind::StatusAfter(500),
-        FaultKind::CutAfter,
-        FaultKind::Page(403)
-    )]
-    kind: FaultKind,
-) {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    stage.vendors.fault(VendorFault::once(call, kind));
-    let relay = stage.service.go_live(42, &show("show68")).await;
-    let relay = match relay["phase"] == "live" {
-        true => stage.service.come_down(42).await,
-        false => relay,
-    };
-    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
-    assert_eq!(relay["recordings"][0]["state"], "ready", "{relay:#}");
-    stage.settles().await;
-    assert_eq!(stage.vendors.state().live_inputs.len(), 1);
-    assert_eq!(stage.vendors.state().faults, 1);
 }
 
 #[tokio::test]
@@ -225,31 +154,6 @@ async fn an_account_that_is_not_verified_ends_the_start_and_raises_an_alarm() {
     stage.settles().await;
 }
 
-#[rstest]
-#[case::cloud_recording(AgoraBackend::CloudRecording)]
-#[case::media_push(AgoraBackend::MediaPush)]
-#[tokio::test]
-async fn with_events_a_relay_on_ivs_is_live_before_its_next_poll(#[case] backend: AgoraBackend) {
-    let poll = Duration::from_secs(40);
-    let stage = stage_with(backend, options(), |settings| {
-        settings.relay.poll_interval = poll;
-        settings.relay.live_timeout = Duration::from_secs(110);
-        settings.relay.live_check_interval = poll;
-    })
-    .await;
-    let mut urls = crate::support::service::webhooks(&stage.service.url);
-    urls.duplicates = true;
-    urls.reordered = true;
-    stage.vendors.set_webhooks(urls);
-    let asked = Instant::now();
-    stage.service.go_live(42, &show("show68")).await;
-    assert!(asked.elapsed() < poll, "{:?}", asked.elapsed());
-    let relay = stage.service.come_down(42).await;
-    assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
-    assert!(stage.vendors.state().delivered > 0);
-    stage.settles().await;
-}
-
 #[tokio::test]
 async fn an_event_of_ivs_needs_its_secret_and_an_address_without_a_source() {
     let stage = stage(AgoraBackend::MediaPush).await;
@@ -262,22 +166,6 @@ async fn an_event_of_ivs_needs_its_secret_and_an_address_without_a_source() {
     assert_eq!(post("/webhooks/ivs", "another").await, 401);
     assert_eq!(post("/webhooks/ivs", secret).await, 200);
     assert_eq!(post("/webhooks/ivs/live", secret).await, 404);
-}
-
-#[tokio::test]
-async fn a_relay_without_recording_leaves_no_recording_in_the_bucket() {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    let mut body = show("show68");
-    body["enable_recording"] = Value::Bool(false);
-    stage.service.go_live(42, &body).await;
-    let relay = stage.service.come_down(42).await;
-    assert_eq!(relay["outcome"]["code"], "stopped_by_request");
-    vendors_when(&stage.vendors, "without recordings", |vendors| {
-        let videos = vendors.state().videos;
-        (videos.len() == 1 && videos[0].deleted).then_some(())
-    })
-    .await;
-    stage.settles().await;
 }
 
 #[tokio::test]
@@ -321,69 +209,4 @@ async fn shows_of_a_kept_channel_have_one_url_and_each_its_recording() {
     assert_eq!(urls[0], urls[1]);
     assert_eq!(calls(vendors, VendorCall::IvsChannelCreate).len(), 1);
     assert_eq!(violations(vendors), [""; 0]);
-}
-
-/// No key or secret in what the API answers.
-#[tokio::test]
-async fn no_secret_of_ivs_is_answered_or_stored() {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    let relay = stage.service.go_live(42, &show("show68")).await;
-    let id = relay["id"].as_str().unwrap();
-    let mut texts = String::new();
-    for path in [
-        format!("/v1/relays/{id}"),
-        format!("/v1/relays/{id}/events?limit=200"),
-        "/v1/health".to_owned(),
-        "/metrics".to_owned(),
-    ] {
-        let request = stage.service.as_admin(Method::GET, &path);
-        let answer = request.send().await.unwrap();
-        texts.push_str(&answer.text().await.unwrap());
-    }
-    stage.service.come_down(42).await;
-    stage.settles().await;
-    let mut secrets = stage.vendors.issued_secrets();
-    secrets.push(stage.vendors.ivs_secret_access_key().to_owned());
-    secrets.push(stage.vendors.ivs_webhook_secret().to_owned());
-    assert!(secrets.len() > 2);
-    let rows = stage.database.raw().await;
-    let rows = rows
-        .texts("SELECT state FROM relays UNION ALL SELECT data FROM relay_events UNION ALL SELECT body FROM outbox")
-        .await;
-    let stored = |secret: &str| rows.iter().flatten().any(|row| row.contains(secret));
-    for secret in &secrets {
-        assert!(!texts.contains(secret.as_str()));
-        assert!(!stored(secret));
-    }
-}
-
-/// Five calls of each operation a second, of the vendors' clock.
-#[tokio::test]
-async fn ten_starts_at_once_are_spread_so_that_ivs_refuses_none() {
-    let options = Options {
-        quotas: Quotas {
-            max_converters: 100,
-            ..Quotas::default()
-        },
-        ..options()
-    };
-    let stage = stage_with(AgoraBackend::MediaPush, options, |settings| {
-        settings.relay.live_timeout = Duration::from_secs(15);
-        settings.ivs.requests_per_second = 4;
-    })
-    .await;
-    let starts = (1..=10).map(|number| {
-        let service = &stage.service;
-        async move {
-            let body = show(&format!("show{number}"));
-            service.go_live(number, &body).await;
-            service.come_down(number).await
-        }
-    });
-    for relay in futures_util::future::join_all(starts).await {
-        assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
-    }
-    stage.settles().await;
-    assert!(nothing_is_left(&stage.vendors));
-    assert_eq!(violations(&stage.vendors), [""; 0]);
 }

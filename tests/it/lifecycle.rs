@@ -8,6 +8,7 @@ mod tap;
 use std::time::{Duration, Instant};
 
 use crate::support::database::TestDatabase;
+use crate::support::platform::TestPlatform;
 use crate::support::service::{
     BACKENDS, Service, Stage, calls, nothing_is_left, options, settings, show, vendors_when,
     violations,
@@ -26,14 +27,14 @@ const WHOLE_LIFE: [&str; 6] = [
     "ended",
 ];
 
-async fn relay_without_faults(stage: &Stage) {
+async fn relay_without_faults(platform: TestPlatform, stage: &Stage) {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
     assert_eq!(status, 201, "{relay:#}");
     assert!(
         relay["hls_playback_url"]
             .as_str()
-            .is_some_and(|url| url.starts_with(&vendors.customer_base_url()))
+            .is_some_and(|url| url.starts_with(&platform.playback_base_url(vendors)))
     );
     let relay = service.in_phase(&relay, "live").await;
     assert_eq!(
@@ -69,25 +70,32 @@ async fn relay_without_faults(stage: &Stage) {
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
 async fn a_channel_goes_live_and_comes_down(#[case] backend: AgoraBackend) {
-    relay_without_faults(&Stage::new(backend).await).await;
+    relay_without_faults(TestPlatform::Cloudflare, &Stage::new(backend).await).await;
 }
 
 #[rstest]
-#[case::cloud_recording(AgoraBackend::CloudRecording)]
-#[case::media_push(AgoraBackend::MediaPush)]
+#[case::cloud_recording(TestPlatform::Cloudflare, AgoraBackend::CloudRecording)]
+#[case::media_push(TestPlatform::Cloudflare, AgoraBackend::MediaPush)]
+#[case::mux(TestPlatform::Mux, AgoraBackend::MediaPush)]
+#[case::ivs(TestPlatform::Ivs, AgoraBackend::CloudRecording)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_channel_goes_live_and_comes_down_on_postgresql(#[case] backend: AgoraBackend) {
+async fn a_channel_goes_live_and_comes_down_on_postgresql(
+    #[case] platform: TestPlatform,
+    #[case] backend: AgoraBackend,
+) {
     let database = TestDatabase::postgres().await;
     crate::support::database::on(database, async move |database: TestDatabase| {
         let vendors = SimulatedVendors::start(options()).unwrap();
-        let service = Service::start(settings(&vendors, backend, &database.url)).await;
-        relay_without_faults(&Stage {
+        let mut settings = settings(&vendors, backend, &database.url);
+        platform.make_default(&vendors, &mut settings);
+        let service = Service::start(settings).await;
+        let stage = Stage {
             vendors,
             service,
             database,
-        })
-        .await;
+        };
+        relay_without_faults(platform, &stage).await;
     })
     .await;
 }
@@ -124,7 +132,7 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
     urls.duplicates = true;
     urls.reordered = true;
     stage.vendors.set_webhooks(urls);
-    relay_without_faults(&stage).await;
+    relay_without_faults(TestPlatform::Cloudflare, &stage).await;
 }
 
 /// Each call takes a second.

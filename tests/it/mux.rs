@@ -3,32 +3,16 @@
 
 mod kept_ingests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::relay::ResourceTag;
-use relaykeeper::sandbox::{FaultKind, Options, Quotas, SimulatedVendors, VendorCall, VendorFault};
+use relaykeeper::sandbox::{FaultKind, Options, SimulatedVendors, VendorCall, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::json;
 
-use crate::support::service::{
-    Stage, alive, calls, nothing_is_left, options, show, until, vendors_when, violations,
-};
-
-fn on_mux(vendors: &SimulatedVendors, settings: &mut Settings) {
-    settings.platforms.default = "mux".into();
-    let mux = &mut settings.mux;
-    mux.token_id = vendors.mux_token_id().into();
-    mux.token_secret = vendors.mux_token_secret().into();
-    mux.api_base_url = vendors.mux_api_base_url();
-    mux.playback_base_url = vendors.mux_playback_base_url();
-    mux.webhook_secrets = vec!["rotated".into(), vendors.mux_webhook_secret().into()];
-    // The vendors' clock is 20 times as fast.
-    (mux.reads_per_second, mux.writes_per_second) = (20, 20);
-    mux.recordings_interval = Duration::from_millis(300);
-}
+use crate::support::platform::TestPlatform;
+use crate::support::service::{Stage, alive, calls, options, show, until, violations};
 
 async fn stage(backend: AgoraBackend) -> Stage {
     stage_with(backend, options(), |_| {}).await
@@ -40,7 +24,7 @@ async fn stage_with(
     change: impl FnOnce(&mut Settings),
 ) -> Stage {
     Stage::with_vendors(backend, options, |vendors, settings| {
-        on_mux(vendors, settings);
+        TestPlatform::Mux.make_default(vendors, settings);
         change(settings);
     })
     .await
@@ -123,59 +107,6 @@ async fn an_egress_that_dies_is_replaced_at_the_same_url(#[case] backend: AgoraB
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// The answer is lost, the search by tag finds the live stream, and no second one is made.
-#[rstest]
-#[case::cloud_recording(AgoraBackend::CloudRecording)]
-#[case::media_push(AgoraBackend::MediaPush)]
-#[tokio::test]
-async fn a_lost_answer_to_the_creation_makes_no_second_live_stream(#[case] backend: AgoraBackend) {
-    let stage = stage(backend).await;
-    let fault = VendorFault::once(VendorCall::MuxStreamCreate, FaultKind::CutAfter);
-    stage.vendors.fault(fault);
-    stage.service.go_live(42, &show("show68")).await;
-    assert_eq!(stage.vendors.state().live_inputs.len(), 1);
-    assert_eq!(calls(&stage.vendors, VendorCall::MuxStreamCreate).len(), 1);
-    stage.service.come_down(42).await;
-    stage.settles().await;
-}
-
-/// Each call fails once, in each way that may have been carried out or not.
-#[rstest]
-#[tokio::test]
-async fn a_relay_survives_one_failure_of_any_call(
-    #[values(
-        VendorCall::MuxStreamCreate,
-        VendorCall::MuxStreamGet,
-        VendorCall::MuxStreamDisable,
-        VendorCall::MuxStreamDelete,
-        VendorCall::MuxAssetList,
-        VendorCall::MuxManifest
-    )]
-    call: VendorCall,
-    #[values(
-        FaultKind::Status(503, None),
-        FaultKind::Status(429, Some(1)),
-        FaultKind::StatusAfter(500),
-        FaultKind::CutAfter,
-        FaultKind::NotJson,
-        FaultKind::Page(403)
-    )]
-    kind: FaultKind,
-) {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    stage.vendors.fault(VendorFault::once(call, kind));
-    let relay = stage.service.go_live(42, &show("show68")).await;
-    let relay = match relay["phase"] == "live" {
-        true => stage.service.come_down(42).await,
-        false => relay,
-    };
-    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
-    assert_eq!(relay["recordings"][0]["state"], "ready", "{relay:#}");
-    stage.settles().await;
-    assert_eq!(stage.vendors.state().live_inputs.len(), 1);
-    assert_eq!(stage.vendors.state().faults, 1);
-}
-
 #[tokio::test]
 async fn a_plan_without_live_streams_ends_the_start_and_raises_an_alarm() {
     let options = Options {
@@ -202,31 +133,6 @@ async fn a_plan_without_live_streams_ends_the_start_and_raises_an_alarm() {
     stage.settles().await;
 }
 
-#[rstest]
-#[case::cloud_recording(AgoraBackend::CloudRecording)]
-#[case::media_push(AgoraBackend::MediaPush)]
-#[tokio::test]
-async fn with_webhooks_a_relay_on_mux_is_live_before_its_next_poll(#[case] backend: AgoraBackend) {
-    let poll = Duration::from_secs(40);
-    let stage = stage_with(backend, options(), |settings| {
-        settings.relay.poll_interval = poll;
-        settings.relay.live_timeout = Duration::from_secs(110);
-        settings.relay.live_check_interval = poll;
-    })
-    .await;
-    let mut urls = crate::support::service::webhooks(&stage.service.url);
-    urls.duplicates = true;
-    urls.reordered = true;
-    stage.vendors.set_webhooks(urls);
-    let asked = Instant::now();
-    stage.service.go_live(42, &show("show68")).await;
-    assert!(asked.elapsed() < poll, "{:?}", asked.elapsed());
-    let relay = stage.service.come_down(42).await;
-    assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
-    assert!(stage.vendors.state().delivered > 0);
-    stage.settles().await;
-}
-
 #[tokio::test]
 async fn a_webhook_of_mux_needs_its_signature_and_an_address_without_a_source() {
     let stage = stage(AgoraBackend::MediaPush).await;
@@ -239,55 +145,6 @@ async fn a_webhook_of_mux_needs_its_signature_and_an_address_without_a_source() 
     assert_eq!(post("/webhooks/mux/live").await, 404);
     assert_eq!(post("/webhooks/ivs").await, 404);
     assert_eq!(post("/webhooks/cloudflare").await, 404);
-}
-
-/// Mux always records: an asset of a relay without recording is deleted, once it is complete.
-#[tokio::test]
-async fn a_relay_without_recording_leaves_no_asset() {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    let mut body = show("show68");
-    body["enable_recording"] = Value::Bool(false);
-    stage.service.go_live(42, &body).await;
-    let relay = stage.service.come_down(42).await;
-    assert_eq!(relay["outcome"]["code"], "stopped_by_request");
-    vendors_when(&stage.vendors, "without assets", |vendors| {
-        let videos = vendors.state().videos;
-        (videos.len() == 1 && videos[0].deleted).then_some(())
-    })
-    .await;
-    stage.settles().await;
-}
-
-#[tokio::test]
-async fn the_janitor_removes_a_live_stream_that_no_relay_knows_and_no_other() {
-    let stage = stage_with(AgoraBackend::MediaPush, options(), |settings| {
-        settings.janitor.grace = Duration::from_secs(1);
-    })
-    .await;
-    let relay = stage.service.go_live(42, &show("show68")).await;
-    let (vendors, http) = (&stage.vendors, reqwest::Client::new());
-    let known = relay["stream_key_id"].as_str().unwrap();
-    let streams = vendors.state().live_inputs;
-    let tag = streams[0].meta["passthrough"].as_str().unwrap();
-    let mut orphan: ResourceTag = tag.parse().unwrap();
-    orphan.relay = Uuid::now_v7();
-    let create = async |passthrough: &str| {
-        let url = format!("{}/video/v1/live-streams", vendors.mux_api_base_url());
-        let request = http.post(url).json(&json!({"passthrough": passthrough}));
-        let (id, secret) = (vendors.mux_token_id(), vendors.mux_token_secret());
-        let answer = request.basic_auth(id, Some(secret)).send().await.unwrap();
-        let body: Value = answer.json().await.unwrap();
-        body["data"]["id"].as_str().unwrap().to_owned()
-    };
-    let (orphan, foreign) = (create(&orphan.to_string()).await, create("another's").await);
-    let is_deleted = |id: &str| {
-        let streams = vendors.state().live_inputs;
-        streams
-            .iter()
-            .any(|stream| stream.uid == id && stream.deleted)
-    };
-    until("without the orphan", async || is_deleted(&orphan)).await;
-    assert!(!is_deleted(&foreign) && !is_deleted(known));
 }
 
 /// Relays on two platforms at once; one platform away does not touch the other.
@@ -319,78 +176,4 @@ async fn a_relay_on_another_platform_notices_nothing_of_mux_being_away() {
     vendors.clear_faults();
     service.come_down(42).await;
     stage.settles().await;
-}
-
-/// No key, token or secret in what the API answers.
-#[tokio::test]
-async fn no_secret_of_mux_is_answered_or_stored() {
-    let stage = stage(AgoraBackend::MediaPush).await;
-    let relay = stage.service.go_live(42, &show("show68")).await;
-    let id = relay["id"].as_str().unwrap();
-    let mut texts = String::new();
-    for path in [
-        format!("/v1/relays/{id}"),
-        format!("/v1/relays/{id}/events?limit=200"),
-        "/v1/health".to_owned(),
-        "/metrics".to_owned(),
-    ] {
-        let answer = stage
-            .service
-            .as_admin(Method::GET, &path)
-            .send()
-            .await
-            .unwrap();
-        texts.push_str(&answer.text().await.unwrap());
-    }
-    stage.service.come_down(42).await;
-    stage.settles().await;
-    let mut secrets = stage.vendors.issued_secrets();
-    secrets.push(stage.vendors.mux_token_secret().to_owned());
-    secrets.push(stage.vendors.mux_webhook_secret().to_owned());
-    assert!(secrets.len() > 2);
-    let rows = stage.database.raw().await;
-    let rows = rows
-        .texts("SELECT state FROM relays UNION ALL SELECT data FROM relay_events UNION ALL SELECT body FROM outbox")
-        .await;
-    for secret in &secrets {
-        assert!(!texts.contains(secret.as_str()));
-        assert!(
-            !rows
-                .iter()
-                .flatten()
-                .any(|row| row.contains(secret.as_str()))
-        );
-    }
-}
-
-/// Mux's buckets hold 4 POST calls and 20 others.
-#[tokio::test]
-async fn ten_starts_at_once_are_spread_so_that_mux_refuses_none() {
-    let options = Options {
-        quotas: Quotas {
-            max_converters: 100,
-            ..Quotas::default()
-        },
-        ..options()
-    };
-    let stage = stage_with(AgoraBackend::MediaPush, options, |settings| {
-        settings.relay.live_timeout = Duration::from_secs(15);
-        settings.mux.writes_per_second = 4;
-        settings.mux.reads_per_second = 10;
-    })
-    .await;
-    let starts = (1..=10).map(|number| {
-        let service = &stage.service;
-        async move {
-            let body = show(&format!("show{number}"));
-            service.go_live(number, &body).await;
-            service.come_down(number).await
-        }
-    });
-    for relay in futures_util::future::join_all(starts).await {
-        assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
-    }
-    stage.settles().await;
-    assert!(nothing_is_left(&stage.vendors));
-    assert_eq!(violations(&stage.vendors), [""; 0]);
 }

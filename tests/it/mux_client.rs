@@ -13,7 +13,8 @@ use relaykeeper::vendors::{Class, Done};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use support::{MuxBench, fast, new, permit};
+use crate::support::bench::{fast, new, permit};
+use support::MuxBench;
 
 #[tokio::test]
 async fn a_live_stream_is_public_tagged_and_holds_its_broadcast_as_long_as_asked() {
@@ -39,7 +40,11 @@ async fn a_live_stream_is_public_tagged_and_holds_its_broadcast_as_long_as_asked
     assert_eq!(created.playback.hls_url, format!("{base}/{playback}.m3u8"));
     assert_eq!(created.playback.dash_url, None);
 
-    let read = bench.mux.read_ingest(permit(), &created.id).await.unwrap();
+    let read = bench
+        .platform
+        .read_ingest(permit(), &created.id)
+        .await
+        .unwrap();
     assert_eq!(read.publish_url.unwrap().expose_secret(), url);
     assert_eq!(read.playback, Some(created.playback));
     assert_eq!(
@@ -54,11 +59,11 @@ async fn a_creation_whose_answer_is_lost_is_found_by_its_tag_and_not_repeated() 
     let bench = MuxBench::start(fast());
     let fault = VendorFault::once(VendorCall::MuxStreamCreate, FaultKind::CutAfter);
     bench.vendors.fault(fault);
-    let lost = bench.mux.ensure_ingest(permit(), &new("tag-1")).await;
+    let lost = bench.platform.ensure_ingest(permit(), &new("tag-1")).await;
     assert_eq!(lost.unwrap_err().done, Done::Unknown);
     assert_eq!(bench.calls(VendorCall::MuxStreamCreate), 1);
     bench.create("tag-2").await;
-    let list = bench.mux.list_tagged(permit()).await.unwrap();
+    let list = bench.platform.list_tagged(permit()).await.unwrap();
     assert!(!list.may_be_cut);
     let [found] = &list.with_tag("tag-1")[..] else {
         panic!("{list:?}");
@@ -73,7 +78,7 @@ async fn the_list_is_read_to_its_end() {
     for number in 0..210 {
         bench.raw_create(&format!("tag-{number}")).await;
     }
-    let list = bench.mux.list_tagged(permit()).await.unwrap();
+    let list = bench.platform.list_tagged(permit()).await.unwrap();
     assert_eq!((list.ingests.len(), list.may_be_cut), (210, false));
     let mut tags: Vec<_> = list.ingests.iter().map(|ingest| &ingest.tag).collect();
     tags.sort_unstable();
@@ -88,18 +93,26 @@ async fn closing_and_removing_may_be_repeated() {
     let created = bench.create("tag-1").await;
     bench.publish(&created).unwrap();
     for _ in 0..2 {
-        bench.mux.close(permit(), &created.id).await.unwrap();
+        bench.platform.close(permit(), &created.id).await.unwrap();
         assert!(bench.publish(&created).is_err(), "it is disabled");
     }
-    let read = bench.mux.read_ingest(permit(), &created.id).await.unwrap();
+    let read = bench
+        .platform
+        .read_ingest(permit(), &created.id)
+        .await
+        .unwrap();
     assert!(read.is_closed);
     for _ in 0..2 {
-        let removal = bench.mux.remove(permit(), &created.id).await.unwrap();
+        let removal = bench.platform.remove(permit(), &created.id).await.unwrap();
         assert_eq!(removal, Removal::Gone);
     }
-    let closed = bench.mux.close(permit(), &created.id).await.unwrap_err();
+    let closed = bench
+        .platform
+        .close(permit(), &created.id)
+        .await
+        .unwrap_err();
     assert_eq!(closed.class, Class::NotFound);
-    let read = bench.mux.read_ingest(permit(), &created.id).await;
+    let read = bench.platform.read_ingest(permit(), &created.id).await;
     assert_eq!(read.unwrap_err().class, Class::NotFound);
 }
 
@@ -110,10 +123,18 @@ async fn a_renewed_key_throws_out_who_publishes_with_the_old_one() {
     let created = bench.create("tag-1").await;
     bench.publish(&created).unwrap();
     assert_eq!(bench.encoders(&created.id), 1);
-    let url = bench.mux.renew_key(permit(), &created.id).await.unwrap();
+    let url = bench
+        .platform
+        .renew_key(permit(), &created.id)
+        .await
+        .unwrap();
     assert_eq!(bench.encoders(&created.id), 0);
     assert!(bench.publish(&created).is_err(), "the old key is dead");
-    let read = bench.mux.read_ingest(permit(), &created.id).await.unwrap();
+    let read = bench
+        .platform
+        .read_ingest(permit(), &created.id)
+        .await
+        .unwrap();
     assert_eq!(read.playback, Some(created.playback.clone()));
     assert!(!read.is_closed);
     bench.vendors.publish(url.expose_secret(), "new").unwrap();
@@ -123,9 +144,13 @@ async fn a_renewed_key_throws_out_who_publishes_with_the_old_one() {
         bench
             .vendors
             .fault(VendorFault::once(call, FaultKind::CutAfter));
-        let half = bench.mux.renew_key(permit(), &created.id).await;
+        let half = bench.platform.renew_key(permit(), &created.id).await;
         half.unwrap_err();
-        let whole = bench.mux.renew_key(permit(), &created.id).await.unwrap();
+        let whole = bench
+            .platform
+            .renew_key(permit(), &created.id)
+            .await
+            .unwrap();
         let connection = bench.vendors.publish(whole.expose_secret(), "again");
         bench.vendors.unpublish(connection.unwrap());
     }
@@ -139,11 +164,15 @@ async fn recordings_outlive_their_live_stream_and_are_deleted_once() {
     for ingest in [&created, &other] {
         bench.publish(ingest).unwrap();
         bench.until_active(&ingest.id).await;
-        bench.mux.remove(permit(), &ingest.id).await.unwrap();
+        bench.platform.remove(permit(), &ingest.id).await.unwrap();
     }
     let search = async || {
         let search = RecordingsSearch::AfterRemoval(permit());
-        bench.mux.recordings(&created.id, search).await.unwrap()
+        bench
+            .platform
+            .recordings(&created.id, search)
+            .await
+            .unwrap()
     };
     let [recording] = &search().await[..] else {
         panic!("not its recording alone");
@@ -151,7 +180,11 @@ async fn recordings_outlive_their_live_stream_and_are_deleted_once() {
     for _ in 0..2 {
         // Until it is complete, Mux refuses.
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while let Err(error) = bench.mux.delete_recording(permit(), &recording.id).await {
+        while let Err(error) = bench
+            .platform
+            .delete_recording(permit(), &recording.id)
+            .await
+        {
             assert_eq!(error.class, Class::Rejected);
             assert!(std::time::Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -188,7 +221,7 @@ async fn settings_that_mux_does_not_take_are_told() {
     let bench = MuxBench::start(Options { ..fast() });
     let mut long = new("tag-1");
     long.feed_timeout_seconds = 7200;
-    let created = bench.mux.ensure_ingest(permit(), &long).await.unwrap();
+    let created = bench.platform.ensure_ingest(permit(), &long).await.unwrap();
     assert_eq!(
         created.ignored_settings, [""; 0],
         "half an hour is its most"

@@ -178,6 +178,7 @@ impl Platform for Kiosk {
             recordings: self.recordings,
             ingest_limits: IngestLimits {
                 max_kbps: Some(8_500),
+                max_sd_kbps: None,
                 max_pixels: None,
             },
         }

@@ -111,20 +111,31 @@ async fn killed_with_a_kept_ingest(scene: Scene, part: Part) {
 
 /// Where a kept ingest differs: made, claimed, its broadcast ended, its key renewed at a stop and by the cleanup. The next tests
 /// kill at all points.
+#[rstest]
+#[case::cloudflare(Scene::sqlite(MediaPush), &[
+    "after_create_ingest:1",
+    "before_renew_ingest_key:1",
+    "after_renew_ingest_key:1",
+    "after_claim_ingest:2",
+    "before_end_broadcast:1",
+    "after_end_broadcast:1",
+    "before_renew_ingest_key:3",
+    "after_renew_ingest_key:3",
+])]
+// Time alone tells whose a recording is.
+#[case::ivs(Scene::sqlite(MediaPush).on_ivs(), &[
+    "after_create_ingest:1",
+    "before_renew_ingest_key:1",
+    "after_renew_ingest_key:1",
+    "after_claim_ingest:2",
+])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_channel_that_keeps_its_ingest_survives_a_kill_around_the_calls_on_it() {
-    let points = [
-        "after_create_ingest:1",
-        "before_renew_ingest_key:1",
-        "after_renew_ingest_key:1",
-        "after_claim_ingest:2",
-        "before_end_broadcast:1",
-        "after_end_broadcast:1",
-        "before_renew_ingest_key:3",
-        "after_renew_ingest_key:3",
-    ];
-    let points = points.map(str::to_owned).to_vec();
-    killed_at_each(Scene::sqlite(MediaPush).keeps_ingest(), points, 1).await;
+async fn a_channel_that_keeps_its_ingest_survives_a_kill_around_the_calls_on_it(
+    #[case] scene: Scene,
+    #[case] points: &[&str],
+) {
+    let points = points.iter().map(|&point| point.to_owned()).collect();
+    killed_at_each(scene.keeps_ingest(), points, 1).await;
 }
 
 /// Only for the full matrix.

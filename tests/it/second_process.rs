@@ -5,13 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::database::TestDatabase;
+use crate::support::platform::TestPlatform;
 use crate::support::program::Program;
 use crate::support::service::{
     Answer, calls, options, show, until_nothing_is_left, vendors_when, violations,
 };
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::json;
 
 #[derive(Clone, Copy)]
@@ -20,14 +22,21 @@ enum End {
     Terminated,
 }
 
-async fn takes_over(database: TestDatabase, backend: AgoraBackend, end: End) {
+async fn takes_over(platform: TestPlatform, backend: AgoraBackend, end: End) {
+    let database = TestDatabase::sqlite();
     let vendors = SimulatedVendors::start(options()).unwrap();
-    let mut first = Program::serve(&vendors, backend, &database.url, &[]);
+    let environment = platform.environment_as_default(&vendors);
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    let environment: Vec<_> = environment.collect();
+    let serve = || Program::serve(&vendors, backend, &database.url, &environment);
+    let mut first = serve();
     first.wait_until_ready().await;
     let relay = first.service.go_live(42, &show("show68")).await;
     let path = format!("/v1/relays/{}", relay["id"].as_str().unwrap());
 
-    let mut second = Program::serve(&vendors, backend, &database.url, &[]);
+    let mut second = serve();
     waits_and_reads(&vendors, &mut second, &path).await;
     let waits_for = format!("Process {} holds the database", first.id());
     let asked = Answer::to(second.service.request(Method::GET, "/readyz")).await;
@@ -40,9 +49,9 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, end: End) {
         End::Terminated => first.terminate(),
     }
     second.wait_until_ready().await;
-    let polled = calls(&vendors, VendorCall::Lifecycle).len();
+    let polled = calls(&vendors, platform.poll()).len();
     vendors_when(&vendors, "polled by the second", |vendors| {
-        (calls(vendors, VendorCall::Lifecycle).len() >= polled + 3).then_some(())
+        (calls(vendors, platform.poll()).len() >= polled + 3).then_some(())
     })
     .await;
     let adopted = second.service.relay_when(&relay, "live", |_| true).await;
@@ -112,22 +121,24 @@ async fn alive(program: &mut Program) {
     }
 }
 
+#[rstest]
+#[case::cloudflare(TestPlatform::Cloudflare, AgoraBackend::CloudRecording)]
+#[case::cloudflare_media_push(TestPlatform::Cloudflare, AgoraBackend::MediaPush)]
+#[case::ivs(TestPlatform::Ivs, AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_second_process_serves_reads_and_takes_over_after_a_crash() {
-    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::CloudRecording);
-    takes_over(database, backend, End::Killed).await;
+async fn a_second_process_serves_reads_and_takes_over_after_a_crash(
+    #[case] platform: TestPlatform,
+    #[case] backend: AgoraBackend,
+) {
+    takes_over(platform, backend, End::Killed).await;
 }
 
+#[rstest]
+#[case::cloudflare(TestPlatform::Cloudflare)]
+#[case::mux(TestPlatform::Mux)]
 #[tokio::test]
-async fn a_second_process_takes_a_converter_over_after_a_crash() {
-    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
-    takes_over(database, backend, End::Killed).await;
-}
-
-#[tokio::test]
-async fn a_second_process_takes_over_when_the_first_is_terminated() {
-    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
-    takes_over(database, backend, End::Terminated).await;
+async fn a_second_process_takes_over_when_the_first_is_terminated(#[case] platform: TestPlatform) {
+    takes_over(platform, AgoraBackend::MediaPush, End::Terminated).await;
 }
 
 /// Including its lock.

@@ -78,6 +78,7 @@ impl Platform {
                 recordings: RecordingsKept::Platform,
                 ingest_limits: IngestLimits {
                     max_kbps: None,
+                    max_sd_kbps: None,
                     max_pixels: None,
                 },
             },

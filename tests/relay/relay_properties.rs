@@ -241,6 +241,7 @@ impl Life {
                 session: (how.is_multiple_of(2)).then(|| FeedSession {
                     id: format!("session{}", usize::from(how.is_multiple_of(3))),
                     recording_id: Some("video0".into()),
+                    began_at: None,
                 }),
             }),
             Call::PollEgress(_) => Answer::Egress(match how % 12 {

@@ -31,6 +31,7 @@ fn capabilities() -> Capabilities {
         recordings: RecordingsKept::Platform,
         ingest_limits: IngestLimits {
             max_kbps: None,
+            max_sd_kbps: None,
             max_pixels: None,
         },
     }

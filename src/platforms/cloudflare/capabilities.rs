@@ -30,6 +30,7 @@ pub fn capabilities() -> Capabilities {
         // `cloudflare-stream.md §6.1`
         ingest_limits: IngestLimits {
             max_kbps: Some(14_000),
+            max_sd_kbps: None,
             max_pixels: None,
         },
     }

@@ -243,6 +243,7 @@ impl Platform for CloudflarePlatform {
             session: lifecycle.video_uid.map(|video| FeedSession {
                 id: video.clone(),
                 recording_id: Some(video),
+                began_at: None,
             }),
         }))
     }

@@ -46,12 +46,15 @@ pub fn capabilities(settings: &IvsSettings, window: Option<Duration>) -> Capabil
 
 /// What is over them is cut off at once (`ivs.md §6.2`).
 fn limits(channel_type: IvsChannelType) -> IngestLimits {
-    let max_kbps = match channel_type {
-        IvsChannelType::Basic => 3_500,
-        IvsChannelType::Standard | IvsChannelType::AdvancedSd | IvsChannelType::AdvancedHd => 8_500,
+    let (max_kbps, max_sd_kbps) = match channel_type {
+        IvsChannelType::Basic => (3_500, Some(1_500)),
+        IvsChannelType::Standard | IvsChannelType::AdvancedSd | IvsChannelType::AdvancedHd => {
+            (8_500, None)
+        }
     };
     IngestLimits {
         max_kbps: Some(max_kbps),
+        max_sd_kbps,
         max_pixels: Some(1920 * 1080),
     }
 }
@@ -111,6 +114,7 @@ mod tests {
     fn a_basic_channel_takes_less() {
         let basic = of(|all| all.channel_type = IvsChannelType::Basic, None);
         assert_eq!(basic.ingest_limits.max_kbps, Some(3_500));
+        assert_eq!(basic.ingest_limits.max_sd_kbps, Some(1_500));
         assert_eq!(of(|_| {}, None).ingest_limits.max_kbps, Some(8_500));
     }
 }

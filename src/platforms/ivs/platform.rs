@@ -133,7 +133,10 @@ impl IvsPlatform {
             Ok(Some(stream)) => Ok(Some(FeedReading {
                 publishing: Some(true),
                 watchable: None,
-                session: stream.stream_id.map(session),
+                session: stream
+                    .stream_id
+                    .clone()
+                    .map(|id| session(id, stream.began_at())),
             })),
             Err(error) if error.class == Class::NotFound => Ok(None),
             // The list tells enough.
@@ -190,10 +193,11 @@ impl IvsPlatform {
 }
 
 /// Its recording is not named by it: the reconnect window merges those of several (`ivs.md §4.4`).
-fn session(id: String) -> FeedSession {
+fn session(id: String, began_at: Option<DateTime<Utc>>) -> FeedSession {
     FeedSession {
         id,
         recording_id: None,
+        began_at,
     }
 }
 
@@ -310,7 +314,7 @@ impl Platform for IvsPlatform {
         Ok(Some(FeedReading {
             publishing: Some(true),
             watchable,
-            session: Some(session(live.id)).filter(|session| !session.id.is_empty()),
+            session: Some(session(live.id, live.began_at)).filter(|session| !session.id.is_empty()),
         }))
     }
 

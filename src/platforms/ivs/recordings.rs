@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::VENDOR;
 use super::arn::{ChannelArn, is_plain};
 use super::bucket::RecordingsBucket;
+use super::wire::time;
 use crate::relay::{Recording, RecordingPlace, RecordingState};
 use crate::vendors::http::failure;
 use crate::vendors::number::whole;
@@ -176,10 +177,7 @@ fn recording(
         let text = event.pointer(pointer).and_then(Value::as_str);
         text.filter(|text| !text.is_empty())
     };
-    let time = |pointer: &str| {
-        let time = DateTime::parse_from_rfc3339(text(pointer)?).ok()?;
-        Some(time.to_utc())
-    };
+    let time = |pointer: &str| time(text(pointer)?);
     let (started, ended) = (time("/recording_started_at"), time("/recording_ended_at"));
     let is_over = state == RecordingState::Ready;
     let duration_ms = duration(event).or_else(|| {

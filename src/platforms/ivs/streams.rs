@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ pub(super) struct IvsBroadcast {
     /// Each connection of an encoder begins another.
     pub(super) id: String,
     pub(super) viewers: Option<u64>,
+    pub(super) began_at: Option<DateTime<Utc>>,
 }
 
 type StreamsByChannel = HashMap<String, IvsBroadcast>;
@@ -138,6 +140,7 @@ async fn page(
     streams.extend(live.map(|stream| {
         let live = IvsBroadcast {
             viewers: stream.viewers(),
+            began_at: stream.began_at(),
             id: stream.stream_id.unwrap_or_default(),
         };
         (stream.channel_arn, live)

@@ -46,8 +46,7 @@ impl Channel {
     }
 
     pub(super) fn created(&self) -> Option<DateTime<Utc>> {
-        let created = DateTime::parse_from_rfc3339(self.of_tags(CREATED)?).ok()?;
-        Some(created.to_utc())
+        time(self.of_tags(CREATED)?)
     }
 
     fn of_tags(&self, key: &str) -> Option<&str> {
@@ -80,6 +79,11 @@ impl Channel {
             Some(_) | None => None,
         }
     }
+}
+
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.to_utc())
 }
 
 /// `{"channel": …}`, after a creation with its first key.
@@ -116,12 +120,18 @@ pub(super) struct Stream {
     state: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     viewer_count: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    start_time: Option<String>,
 }
 
 impl Stream {
     /// Lists and reads show live ones only; IVS asks not to rely on the word for others (`ivs.md §3.1`).
     pub(super) fn is_live(&self) -> bool {
         self.state.as_deref() != Some("OFFLINE")
+    }
+
+    pub(super) fn began_at(&self) -> Option<DateTime<Utc>> {
+        time(self.start_time.as_deref()?)
     }
 
     /// -1 means unknown (`ivs.md §3.1`).
@@ -182,6 +192,18 @@ mod tests {
         for other in ["", "rtmps://host/app", "user@host", "host/app"] {
             assert_eq!(endpoint(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_broadcast_tells_when_it_began() {
+        let began_at = |time: Value| {
+            let stream = json!({"channelArn": "a", "startTime": time});
+            serde_json::from_value::<Stream>(stream).unwrap().began_at()
+        };
+        let began = began_at(json!("2026-01-09T07:05:12Z")).unwrap();
+        assert_eq!(began.to_rfc3339(), "2026-01-09T07:05:12+00:00");
+        assert_eq!(began_at(json!(null)), None);
+        assert_eq!(began_at(json!("soon")), None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn capabilities() -> Capabilities {
         // `mux.md §6.2`
         ingest_limits: IngestLimits {
             max_kbps: None,
+            max_sd_kbps: None,
             max_pixels: Some(1920 * 1080),
         },
     }

@@ -168,6 +168,7 @@ fn session(asset: &str) -> FeedSession {
     FeedSession {
         id: asset.to_owned(),
         recording_id: Some(asset.to_owned()),
+        began_at: None,
     }
 }
 

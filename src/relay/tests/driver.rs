@@ -31,6 +31,7 @@ pub(super) fn capabilities() -> Capabilities {
         recordings: RecordingsKept::Platform,
         ingest_limits: IngestLimits {
             max_kbps: None,
+            max_sd_kbps: None,
             max_pixels: None,
         },
     }
@@ -145,6 +146,7 @@ pub(super) fn streaming(watchable: Option<bool>, recording: Option<&str>) -> Fee
         session: recording.map(|id| FeedSession {
             id: id.into(),
             recording_id: Some(id.into()),
+            began_at: None,
         }),
     }
 }

@@ -185,6 +185,27 @@ fn a_stop_without_an_answer_does_not_let_the_egress_publish_on() {
     });
 }
 
+/// It may have taken the old key and given no new one.
+#[test]
+fn a_renewal_that_was_begun_is_finished_although_the_egress_is_gone_meanwhile() {
+    on_both(|spec| {
+        for crashes in [false, true] {
+            let mut life = stopping(spec.clone());
+            life.wait(6);
+            if crashes {
+                life.crash(2);
+            } else {
+                life.fail("renew_ingest_key", Class::Unavailable, true);
+            }
+            life.answer("stop_egress", Answer::Stopped);
+            assert_eq!(stage(&life), IngestStage::Ready);
+            life.wait(10);
+            life.answer("renew_ingest_key", Answer::KeyRenewed);
+            assert_eq!(stage(&life), IngestStage::Released);
+        }
+    });
+}
+
 #[test]
 fn a_key_that_cannot_be_renewed_in_time_is_left_to_a_cleanup_job() {
     on_both(|spec| {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::http::{CallContext, SimResponse};
 use super::super::world::{
-    IVS_REGION, SimAwsAccount, SimChannel, SimSession, ivs_channel_object, ivs_seconds,
+    IVS_REGION, SimAwsAccount, SimChannel, SimClock, SimSession, ivs_channel_object,
 };
 use super::{answer, body, error, invalid, list_answer, not_found};
 
@@ -19,7 +19,7 @@ pub(super) fn get(cx: &mut CallContext<'_>) -> SimResponse {
         return not_broadcasting(&channel.arn);
     };
     let account = &cx.world.keys.ivs;
-    let mut object = stream_object(channel, stream);
+    let mut object = stream_object(&cx.world.clock, channel, stream);
     if let Some(object) = object.as_object_mut() {
         let playback = format!(
             "https://{}.{IVS_REGION}.playback.live-video.net{}",
@@ -30,12 +30,12 @@ pub(super) fn get(cx: &mut CallContext<'_>) -> SimResponse {
     answer(&json!({ "stream": object }))
 }
 
-fn stream_object(channel: &SimChannel, stream: &SimSession) -> Value {
+fn stream_object(clock: &SimClock, channel: &SimChannel, stream: &SimSession) -> Value {
     let health = match stream.is_connected() {
         true => "HEALTHY",
         false => "STARVING",
     };
-    let started = stream.live.map(|(_, at)| ivs_seconds(at));
+    let started = stream.live.map(|(_, at)| clock.whole_seconds(at));
     json!({
         "channelArn": channel.arn, "streamId": stream.id, "state": "LIVE", "health": health,
         "startTime": started, "viewerCount": VIEWERS,
@@ -65,9 +65,17 @@ fn listed(cx: &CallContext<'_>) -> Result<SimResponse, SimResponse> {
         Some(_) => return Err(invalid("filterBy must be an object")),
     };
     let streams = cx.state.ivs.alive();
+    let lag = cx.world.options.ivs_streams_listed_after;
     let streams = streams.filter_map(|channel| {
         let stream = channel.stream()?;
-        Some((channel.arn.clone(), stream_object(channel, stream)))
+        let (since, _) = stream.live?;
+        if since + lag > cx.now {
+            return None;
+        }
+        Some((
+            channel.arn.clone(),
+            stream_object(&cx.world.clock, channel, stream),
+        ))
     });
     let streams = streams.filter(|(_, stream)| {
         health.is_none_or(|health| stream.get("health").and_then(Value::as_str) == Some(health))
@@ -101,7 +109,7 @@ fn listed_sessions(cx: &CallContext<'_>) -> Result<SimResponse, SimResponse> {
     let page = body::page(&body::read(cx, &known)?, 100, 100)?;
     let newest = channel.sessions.iter().rev().enumerate();
     let entries = newest.map(|(place, session)| {
-        let mut entry = times(session);
+        let mut entry = times(&cx.world.clock, session);
         if let Some(entry) = entry.as_object_mut() {
             entry.insert("hasErrorEvent".to_owned(), json!(session.failed));
         }
@@ -111,10 +119,10 @@ fn listed_sessions(cx: &CallContext<'_>) -> Result<SimResponse, SimResponse> {
     Ok(list_answer("streamSessions", sessions, next))
 }
 
-fn times(session: &SimSession) -> Value {
+fn times(clock: &SimClock, session: &SimSession) -> Value {
     json!({
-        "streamId": session.id, "startTime": ivs_seconds(session.created),
-        "endTime": session.ended.map(ivs_seconds),
+        "streamId": session.id, "startTime": clock.whole_seconds(session.created),
+        "endTime": session.ended.map(|at| clock.whole_seconds(at)),
     })
 }
 
@@ -131,7 +139,7 @@ fn one_session(cx: &CallContext<'_>) -> Result<SimResponse, SimResponse> {
     let mut newest = channel.sessions.iter().rev();
     let session = newest.find(|session| id.is_none_or(|id| session.id == id));
     let session = session.ok_or_else(|| not_found(id.unwrap_or(&channel.arn)))?;
-    let mut object = times(session);
+    let mut object = times(&cx.world.clock, session);
     let account = &cx.world.keys.ivs;
     if let Some(object) = object.as_object_mut() {
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
@@ -148,7 +156,7 @@ fn one_session(cx: &CallContext<'_>) -> Result<SimResponse, SimResponse> {
             }),
         );
         let events = session.events.iter().map(|(name, at)| {
-            json!({"name": name, "type": "IVS Stream State Change", "eventTime": ivs_seconds(*at)})
+            json!({"name": name, "type": "IVS Stream State Change", "eventTime": cx.world.clock.whole_seconds(*at)})
         });
         put("truncatedEvents", Value::Array(events.collect()));
         if !channel.settings.recording_configuration.is_empty() {

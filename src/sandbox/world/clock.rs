@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 
 #[derive(Debug)]
 pub(in crate::sandbox) struct SimClock {
@@ -52,6 +52,17 @@ impl SimClock {
         (real.as_secs() + u64::from(real.subsec_nanos() > 0)).max(1)
     }
 
+    /// A time that the vendor tells in whole seconds, which are simulated ones.
+    pub(in crate::sandbox) fn whole_seconds(&self, at: DateTime<Utc>) -> String {
+        let second = TimeDelta::from_std(self.real(Duration::from_secs(1)));
+        let whole = second
+            .ok()
+            .and_then(|second| at.duration_trunc(second).ok());
+        whole
+            .unwrap_or(at)
+            .to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    }
+
     pub(in crate::sandbox) async fn sleep(&self, simulated: Duration) {
         if !simulated.is_zero() {
             tokio::time::sleep(self.real(simulated)).await;
@@ -70,4 +81,17 @@ const FRAME_MILLIS: u32 = 33;
 pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
     let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
     f64::from(millis.max(FRAME_MILLIS)) / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_seconds_are_those_of_the_simulated_clock() {
+        let at = DateTime::UNIX_EPOCH + TimeDelta::milliseconds(7_999);
+        let told = |speed| SimClock::new(speed, None).whole_seconds(at);
+        assert_eq!(told(1.0), "1970-01-01T00:00:07Z");
+        assert_eq!(told(50.0), "1970-01-01T00:00:07.980Z");
+    }
 }

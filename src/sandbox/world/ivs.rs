@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::WorldState;
@@ -267,10 +267,6 @@ impl SimAwsAccount {
         let id = dice.word(12);
         format!("/api/video/v1/{REGION}.{}.channel.{id}.m3u8", self.account)
     }
-}
-
-pub(in crate::sandbox) fn seconds(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Lists have a summary, without the ingest endpoint.

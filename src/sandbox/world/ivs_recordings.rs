@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ivs::{SimIvsRecording, SimObject, SimVideoProfile, seconds};
+use super::ivs::{SimIvsRecording, SimObject, SimVideoProfile};
 use super::{World, WorldState};
 use crate::sandbox::media::{STILL, Shown};
 
@@ -182,10 +182,11 @@ impl WorldState {
         let Some(recording) = self.ivs.recordings.get(prefix) else {
             return;
         };
+        let now_told = world.clock.whole_seconds(Utc::now());
         let (status, ended) = match file {
             "recording-started" => ("RECORDING_STARTED", None),
-            "recording-ended" => ("RECORDING_ENDED", Some(seconds(Utc::now()))),
-            _ => ("RECORDING_ENDED_WITH_FAILURE", Some(seconds(Utc::now()))),
+            "recording-ended" => ("RECORDING_ENDED", Some(now_told)),
+            _ => ("RECORDING_ENDED_WITH_FAILURE", Some(now_told)),
         };
         let mut hls = json!({
             "path": "media/hls",
@@ -202,7 +203,7 @@ impl WorldState {
         let body = json!({
             "version": "v1",
             "channel_arn": recording.channel,
-            "recording_started_at": seconds(recording.started),
+            "recording_started_at": world.clock.whole_seconds(recording.started),
             "recording_ended_at": ended,
             "recording_status": status,
             "recording_status_message": "",

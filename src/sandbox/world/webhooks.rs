@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::ivs::{REGION, seconds};
+use super::ivs::REGION;
 use super::mux::{asset_object, stream_object};
 use super::videos::video_object;
 use super::{World, WorldState};
@@ -110,7 +110,7 @@ impl WorldState {
             "detail-type": detail_type,
             "source": "aws.ivs",
             "account": world.keys.ivs.account,
-            "time": seconds(Utc::now()),
+            "time": world.clock.whole_seconds(Utc::now()),
             "region": REGION,
             "resources": Vec::from_iter(channel),
             "detail": detail,

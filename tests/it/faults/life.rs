@@ -1,23 +1,34 @@
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, Settings};
 use relaykeeper::sandbox::{
-    FaultKind, Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls, WorldSnapshot,
+    FaultKind, Options, Quotas, SimulatedVendors, VendorCall, VendorFault, WebhookUrls,
+    WorldSnapshot,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::fate::{Fate, fate};
 use super::gate::Gate;
-use super::matrix::{Case, Life, Use, Wrong, usage};
+use super::matrix::{Case, Wrong};
+use super::usage::{Life, Use, usage};
 use crate::support::database::TestDatabase;
+use crate::support::platform::TestPlatform;
 use crate::support::service::{Service, UNLISTED, nothing_is_left, options, settings, show};
 
 const PATIENCE: Duration = Duration::from_secs(100);
+/// How long the broadcast of a kept ingest stays open, or its recording can go on.
+pub const WINDOW: Duration = Duration::from_secs(4);
 
-pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync) {
+pub fn at_once<T: Display + Copy + Send>(
+    threads: usize,
+    cases: Vec<T>,
+    body: impl AsyncFn(T) + Sync,
+) {
     let only = std::env::var("RELAYKEEPER_TEST_FAULT").unwrap_or_default();
     let cases = cases
         .into_iter()
@@ -49,28 +60,34 @@ pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync
     assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
 }
 
-struct World {
-    vendors: SimulatedVendors,
+pub struct World {
+    pub vendors: SimulatedVendors,
     settings: Settings,
-    database: TestDatabase,
-    service: Service,
+    pub database: TestDatabase,
+    pub service: Service,
     /// The recorder's page has one address across restarts.
     page: Gate,
 }
 
+pub fn keep_ingests(settings: &mut Settings) {
+    settings.ingest.owner = DefaultIngestOwner::Channel;
+    settings.relay.feed_timeout = WINDOW;
+}
+
 impl World {
     async fn of(case: Case) -> Self {
-        Self::with(case.backend, |_, settings| {
-            if case.keeps {
-                settings.ingest.owner = DefaultIngestOwner::Channel;
-                settings.relay.feed_timeout = Duration::from_secs(4);
-            }
-        })
-        .await
+        let keep = if case.keeps {
+            keep_ingests
+        } else {
+            |_: &mut _| {}
+        };
+        let window = if case.keeps { WINDOW } else { Duration::ZERO };
+        let change = |_: &_, settings: &mut _| keep(settings);
+        Self::with(case.platform, case.backend, window, change).await
     }
 
     /// The shows before the one of the case.
-    async fn earlier(&mut self, life: Life) {
+    pub async fn earlier(&mut self, life: Life) {
         for _ in 1..life.shows() {
             let (status, relay) = self.start(life).await;
             assert!(status.is_success(), "{status} {relay:#}");
@@ -91,13 +108,23 @@ impl World {
         }
     }
 
-    async fn with(
+    pub async fn with(
+        platform: TestPlatform,
         backend: AgoraBackend,
+        window: Duration,
         change: impl FnOnce(&SimulatedVendors, &mut Settings),
     ) -> Self {
         // A busy machine may be slow here.
         let patient = Options {
             start_within: PATIENCE,
+            ivs_recording_window_seconds: window.as_secs(),
+            // Late calls come together.
+            quotas: Quotas {
+                mux_posts_per_second: 1000,
+                mux_others_per_second: 1000,
+                ivs_per_second: 1000,
+                ..Quotas::default()
+            },
             ..options()
         };
         let vendors = SimulatedVendors::start(patient).unwrap();
@@ -112,6 +139,7 @@ impl World {
         settings.vendors.write_timeout = Duration::from_secs(1);
         let page = Gate::to(&vendors.control_url());
         settings.agora.cloud_recording.page_url = page.url("http://127.0.0.1/recorder");
+        platform.make_default(&vendors, &mut settings);
         change(&vendors, &mut settings);
         let service = Service::start(settings.clone()).await;
         page.lead_to(&service.url);
@@ -131,7 +159,7 @@ impl World {
         });
     }
 
-    async fn start(&self, life: Life) -> (StatusCode, Value) {
+    pub async fn start(&self, life: Life) -> (StatusCode, Value) {
         let mut body = show("show68");
         if life == Life::Unrecorded {
             body["enable_recording"] = json!(false);
@@ -139,11 +167,11 @@ impl World {
         self.service.start_channel(42, &body).await
     }
 
-    async fn relay(&self) -> Value {
+    pub async fn relay(&self) -> Value {
         self.service.get("/v1/channels/42").await["relay"].clone()
     }
 
-    async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let relay = self.relay().await;
@@ -232,17 +260,17 @@ impl World {
         assert_eq!(answer.status(), 200);
     }
 
-    async fn stop(&self) {
+    pub async fn stop(&self) {
         let (status, body) = self.service.stop_channel(42).await;
         assert!(status == 202 || status == 200, "{status} {body:#}");
     }
 
-    async fn ended(&self) -> Value {
+    pub async fn ended(&self) -> Value {
         self.when("ended", |relay| relay["phase"] == "ended").await
     }
 
     /// The channel gives up its ingest, if it keeps one.
-    async fn give_up(&self) {
+    pub async fn give_up(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let request = self
@@ -260,7 +288,7 @@ impl World {
     }
 
     /// Waits until nothing is left at the vendors and only cleanup jobs that wait for their time are open.
-    async fn nothing_is_left(&self) {
+    pub async fn nothing_is_left(&self) {
         let raw = self.database.raw().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -350,7 +378,7 @@ fn journal(state: &WorldSnapshot) -> String {
 }
 
 /// Whether only a notification tells the egress's sid.
-fn needs_notices(case: Case) -> bool {
+pub fn needs_notices(case: Case) -> bool {
     case.call == VendorCall::Start && case.wrong.is_done()
 }
 
@@ -409,45 +437,6 @@ impl World {
             calls.iter().any(|record| record.call == case.call.name())
         })
         .await;
-    }
-}
-
-/// What a call that always fails does to its relay.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// The relay ends with this outcome before it is live.
-    NeverUp(&'static str),
-    /// It goes live and ends when it is stopped.
-    Lives,
-    /// It goes live, then the scenario ends it with this outcome.
-    Lost(&'static str),
-}
-
-fn fate(case: Case) -> Fate {
-    let brings_up = [
-        VendorCall::LiveInputCreate,
-        VendorCall::Acquire,
-        VendorCall::Start,
-        VendorCall::ConverterCreate,
-    ];
-    let brings_up_again = [
-        VendorCall::LiveInputUpdate,
-        VendorCall::LiveInputGet,
-        VendorCall::LiveInputRotateKeys,
-    ];
-    let is_needed = brings_up.contains(&case.call) && !needs_notices(case)
-        || case.life.shows() > 1 && brings_up_again.contains(&case.call);
-    if is_needed {
-        Fate::NeverUp(case.wrong.outcome(case.call).0)
-    } else if case.call == VendorCall::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
-        // The API is polled instead.
-        Fate::Lives
-    } else if [VendorCall::Lifecycle, VendorCall::Manifest].contains(&case.call) {
-        Fate::NeverUp("live_timeout")
-    } else if case.call == VendorCall::LiveInputRotateKeys && case.life == Life::Replaced {
-        Fate::Lost("recorder_lost")
-    } else {
-        Fate::Lives
     }
 }
 
@@ -513,84 +502,4 @@ pub async fn forever(case: Case) {
     world.vendors.clear_faults();
     world.nothing_is_left().await;
     world.check(case, &relay).await;
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Host {
-    Cloudflare,
-    Customer,
-    Agora,
-}
-
-async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
-    let mut gates = Vec::new();
-    let mut gate = |url: String| {
-        let gate = Gate::to(&url);
-        let through = gate.url(&url);
-        gates.push(gate);
-        through
-    };
-    let world = World::with(backend, |vendors, settings| match host {
-        Host::Cloudflare => {
-            settings.cloudflare.api_base_url = gate(vendors.cloudflare_api_base_url());
-        }
-        Host::Customer => {
-            settings.cloudflare.customer_base_url = gate(vendors.customer_base_url());
-        }
-        Host::Agora => {
-            settings.agora.api_base_url = gate(vendors.agora_base_url());
-            settings.agora.fallback_base_urls = vec![gate(vendors.agora_fallback_base_url())];
-        }
-    })
-    .await;
-    (world, gates)
-}
-
-/// The host refuses connections for a second at the start and at the stop.
-pub async fn refused_for_a_while(host: Host, backend: AgoraBackend) {
-    let (world, mut gates) = behind_gates(host, backend).await;
-    for stops in [false, true] {
-        gates.iter_mut().for_each(Gate::shut);
-        if stops {
-            world.stop().await;
-        } else {
-            let (status, relay) = world.start_without_waiting().await;
-            assert_eq!(status, 202, "{relay:#}");
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        gates.iter_mut().for_each(Gate::reopen);
-        if !stops {
-            world.when("live", |relay| relay["phase"] == "live").await;
-        }
-    }
-    let relay = world.ended().await;
-    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
-    world.nothing_is_left().await;
-    assert!(world.vendors.state().violations.is_empty());
-}
-
-/// The host refuses connections until the relay has ended.
-pub async fn refused_for_good(host: Host, backend: AgoraBackend, outcome: &str) {
-    let (world, mut gates) = behind_gates(host, backend).await;
-    gates.iter_mut().for_each(Gate::shut);
-    world.start_without_waiting().await;
-    let relay = world.ended().await;
-    assert_eq!(relay["outcome"]["code"], outcome, "{relay:#}");
-    gates.iter_mut().for_each(Gate::reopen);
-    world.nothing_is_left().await;
-    assert!(world.vendors.state().violations.is_empty());
-}
-
-impl World {
-    async fn start_without_waiting(&self) -> (StatusCode, Value) {
-        let answer = self
-            .service
-            .request(reqwest::Method::POST, "/v1/channels/42/start")
-            .header("Prefer", "wait=0")
-            .json(&show("show68"))
-            .send()
-            .await
-            .unwrap();
-        (answer.status(), answer.json().await.unwrap())
-    }
 }

@@ -1,125 +1,12 @@
+//! What is tried: calls and the ways in which they fail.
+
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use strum::IntoEnumIterator;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    Plain,
-    /// The egress dies while live and is replaced.
-    Replaced,
-    /// The service restarts while live; then another client disables and enables the ingest.
-    Meddled,
-    Unrecorded,
-    /// It follows another show while that one's broadcast is open.
-    Again,
-    /// The same, and the service restarts between them.
-    AgainAfterRestart,
-    /// The same, and something may still publish with the key.
-    AgainWithStaleKey,
-    /// Its egress does not stop at once.
-    StopsLate,
-}
-
-impl Life {
-    /// The shows of its channel.
-    pub fn shows(self) -> i64 {
-        match self {
-            Self::Plain | Self::Replaced | Self::Meddled | Self::Unrecorded | Self::StopsLate => 1,
-            Self::Again | Self::AgainAfterRestart | Self::AgainWithStaleKey => 2,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    Both(Life),
-    On(AgoraBackend, Life),
-    /// With the reason.
-    Never(&'static str),
-}
-
-pub fn usage(call: VendorCall) -> Use {
-    use AgoraBackend::{CloudRecording, MediaPush};
-    match call {
-        VendorCall::LiveInputCreate
-        | VendorCall::LiveInputUpdate
-        | VendorCall::LiveInputDelete
-        | VendorCall::LiveInputList
-        | VendorCall::VideoList
-        | VendorCall::Lifecycle
-        | VendorCall::Manifest
-        | VendorCall::Views => Use::Both(Life::Plain),
-        VendorCall::LiveInputRotateKeys | VendorCall::LiveInputVideos => Use::Both(Life::Replaced),
-        VendorCall::VideoDelete => Use::Both(Life::Unrecorded),
-        VendorCall::Acquire | VendorCall::Start | VendorCall::Query | VendorCall::Stop => {
-            Use::On(CloudRecording, Life::Plain)
-        }
-        VendorCall::LiveInputGet | VendorCall::Update => Use::On(CloudRecording, Life::Meddled),
-        VendorCall::ConverterCreate
-        | VendorCall::ConverterGet
-        | VendorCall::ConverterDelete
-        | VendorCall::ConverterList
-        // With Cloud Recording the page may report presence first.
-        | VendorCall::Hosts => Use::On(MediaPush, Life::Plain),
-        VendorCall::ConverterUpdate => Use::Never("a converter that pushes nowhere is replaced"),
-        VendorCall::ConverterListChannel => {
-            Use::Never("only when a 409 names no converter, and the sandbox's always does")
-        }
-        VendorCall::VideoGet => Use::Never("recordings are looked for in lists"),
-        VendorCall::Thumbnail => Use::Never("buyers' players ask for it"),
-        VendorCall::StorageUsage => {
-            Use::Never("asked by `check`, and for health when no call has succeeded for a minute")
-        }
-        VendorCall::UserTokenVerify | VendorCall::AccountTokenVerify => Use::Never("asked by `check`"),
-        VendorCall::WebhookPut
-        | VendorCall::WebhookGet
-        | VendorCall::WebhookDelete
-        | VendorCall::DestinationCreate
-        | VendorCall::DestinationList
-        | VendorCall::DestinationDelete
-        | VendorCall::PolicyCreate
-        | VendorCall::PolicyList
-        | VendorCall::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
-        call if is_of_another_platform(call) => {
-            Use::Never("another platform's: its own file tries them")
-        }
-        call => panic!("{call}: how do relays use it?"),
-    }
-}
-
-/// What only an ingest needs that its channel keeps.
-const ONLY_OF_KEPT: [(VendorCall, Life); 5] = [
-    (VendorCall::LiveInputUpdate, Life::Again),
-    (VendorCall::Lifecycle, Life::Again),
-    (VendorCall::LiveInputGet, Life::AgainAfterRestart),
-    (VendorCall::LiveInputRotateKeys, Life::AgainWithStaleKey),
-    (VendorCall::LiveInputRotateKeys, Life::StopsLate),
-];
-
-fn is_of_another_platform(call: VendorCall) -> bool {
-    let name = call.name();
-    ["mux", "ivs", "s3"].iter().any(|platform| {
-        let rest = name.strip_prefix(platform);
-        rest.is_some_and(|rest| rest.starts_with(['.', '_']))
-    })
-}
-
-fn changes(call: VendorCall) -> bool {
-    [
-        VendorCall::LiveInputCreate,
-        VendorCall::LiveInputUpdate,
-        VendorCall::LiveInputDelete,
-        VendorCall::LiveInputRotateKeys,
-        VendorCall::VideoDelete,
-        VendorCall::Acquire,
-        VendorCall::Start,
-        VendorCall::Update,
-        VendorCall::Stop,
-        VendorCall::ConverterCreate,
-        VendorCall::ConverterDelete,
-    ]
-    .contains(&call)
-}
+use super::usage::{Life, Use, changes, only_of_kept, usage};
+use crate::support::platform::TestPlatform;
+use crate::support::service::BACKENDS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Wrong {
@@ -130,6 +17,8 @@ pub enum Wrong {
     CutAfter,
     Hang,
     NotJson,
+    /// It is executed, and the answer says 500.
+    ErrorAfter,
     /// 200 with an HTML page, not executed.
     Page,
     /// A bot challenge: 403 with an HTML page, not executed.
@@ -148,6 +37,7 @@ impl Wrong {
             Self::CutAfter => FaultKind::CutAfter,
             Self::Hang => FaultKind::Hang,
             Self::NotJson => FaultKind::NotJson,
+            Self::ErrorAfter => FaultKind::StatusAfter(500),
             Self::Page => FaultKind::Page(200),
             Self::Blocked => FaultKind::Page(403),
             Self::Refused => FaultKind::Status(403, None),
@@ -156,12 +46,16 @@ impl Wrong {
 
     /// Whether the call is executed.
     pub fn is_done(self) -> bool {
-        matches!(self, Self::CutAfter | Self::NotJson)
+        matches!(self, Self::CutAfter | Self::NotJson | Self::ErrorAfter)
     }
 
-    /// Whether it is tried only with calls that change something: reads treat it like [`Self::NotJson`].
+    /// Whether it is tried only with calls that change something: reads treat it like [`Self::NotJson`] or
+    /// [`Self::InternalError`].
     fn is_for_changes(self) -> bool {
-        matches!(self, Self::Page | Self::Blocked | Self::Refused)
+        matches!(
+            self,
+            Self::ErrorAfter | Self::Page | Self::Blocked | Self::Refused
+        )
     }
 
     /// Whether the customer host's answer is undocumented, so that the service polls the API instead.
@@ -187,6 +81,7 @@ impl Wrong {
             | Self::CutBefore
             | Self::CutAfter
             | Self::NotJson
+            | Self::ErrorAfter
             | Self::Page
             | Self::Blocked => ("vendor_unavailable", "vendor-unavailable"),
         }
@@ -195,6 +90,7 @@ impl Wrong {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
+    pub platform: TestPlatform,
     pub call: VendorCall,
     pub wrong: Wrong,
     pub backend: AgoraBackend,
@@ -216,6 +112,9 @@ impl Case {
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?} on {:?}", self.call, self.wrong, self.backend)?;
+        if TestPlatform::of(self.call).is_none() {
+            write!(f, ", {:?}", self.platform)?;
+        }
         if self.keeps {
             write!(f, ", kept, {:?}", self.life)?;
         }
@@ -223,79 +122,112 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// Every call, failing in this way. Calls that both backends make are tried on one of them in turn.
-pub fn cases(wrong: Wrong) -> Vec<Case> {
-    let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
+/// The platform's calls and Agora's, failing in this way. Calls that both backends make are tried on one of them in turn. Agora's are as
+/// on the first platform: left out on the others unless all is tried.
+pub fn cases(platform: TestPlatform, wrong: Wrong) -> Vec<Case> {
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
     let mut cases = Vec::new();
     for (place, call) in VendorCall::iter().enumerate() {
-        if wrong.is_for_changes() && !changes(call) && !everything() {
+        let is_tried_here = match TestPlatform::of(call) {
+            Some(of) => of == platform,
+            None => platform == TestPlatform::Cloudflare || everything(),
+        };
+        if !is_tried_here || wrong.is_for_changes() && !changes(call) && !everything() {
             continue;
         }
-        let (on, life): (&[AgoraBackend], _) = match usage(call) {
-            Use::Both(life) if everything() => (&backends, life),
-            Use::Both(life) => (&backends[(place + turn) % 2..][..1], life),
-            Use::On(AgoraBackend::CloudRecording, life) => (&backends[..1], life),
-            Use::On(AgoraBackend::MediaPush, life) => (&backends[1..], life),
-            Use::Never(_) => continue,
+        let one = &BACKENDS[(place + turn) % 2..][..1];
+        let (on, life, keeps): (&[AgoraBackend], _, _) = match usage(call) {
+            Use::Both(life) if everything() => (&BACKENDS, life, false),
+            Use::Both(life) => (one, life, false),
+            Use::On(_, Life::Meddled) if platform != TestPlatform::Cloudflare => continue,
+            Use::On(AgoraBackend::CloudRecording, life) => (&BACKENDS[..1], life, false),
+            Use::On(AgoraBackend::MediaPush, life) => (&BACKENDS[1..], life, false),
+            Use::Kept(life) => (one, life, true),
+            Use::Untried(_) | Use::Never(_) => continue,
         };
         cases.extend(on.iter().map(|backend| Case {
+            platform,
             call,
             wrong,
             backend: *backend,
             life,
-            keeps: false,
+            keeps,
         }));
     }
     cases
 }
 
 /// The same with an ingest that the channel keeps, and what only such an ingest needs.
-pub fn kept_cases(wrong: Wrong) -> Vec<Case> {
+pub fn kept_cases(platform: TestPlatform, wrong: Wrong) -> Vec<Case> {
     let kept = |case: Case| Case {
         keeps: true,
         ..case
     };
-    // No show closes it, and it has recordings of many shows: they are searched for in a list since the show began.
-    let not_made = [VendorCall::LiveInputUpdate, VendorCall::LiveInputVideos];
-    let mut cases: Vec<_> = cases(wrong).into_iter().map(kept).collect();
+    // No show closes or removes it, and it has recordings of many shows: they are searched for in a list since the show began.
+    let not_made = [
+        VendorCall::LiveInputUpdate,
+        VendorCall::LiveInputVideos,
+        VendorCall::MuxStreamDisable,
+        VendorCall::IvsKeyList,
+        VendorCall::IvsKeyDelete,
+        VendorCall::IvsStreamStop,
+    ];
+    let mut cases: Vec<_> = cases(platform, wrong).into_iter().map(kept).collect();
     cases.retain(|case| !not_made.contains(&case.call));
-    cases.extend(only_kept(wrong));
+    cases.extend(only_kept(platform, wrong));
     cases
 }
 
-fn only_kept(wrong: Wrong) -> Vec<Case> {
-    let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
+fn only_kept(platform: TestPlatform, wrong: Wrong) -> Vec<Case> {
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
-    let calls = ONLY_OF_KEPT.into_iter().enumerate();
+    let calls = only_of_kept(platform);
+    let most = calls.len();
+    let calls = calls.into_iter().enumerate();
     let all = calls.map(|(place, (call, life))| Case {
+        platform,
         call,
         wrong,
-        backend: backends[(place + turn) / ONLY_OF_KEPT.len() % 2],
+        backend: BACKENDS[(place + turn) / most % 2],
         life,
         keeps: true,
     });
     all.collect()
 }
 
-/// Every call in three ways or so, and each way with calls of every kind.
-pub fn representative() -> Vec<Case> {
+/// Every call in three ways or so, and each way with calls of every kind; on another platform than the first in one way.
+pub fn representative(platform: TestPlatform) -> Vec<Case> {
+    let is_chosen = |place: usize| match platform {
+        TestPlatform::Cloudflare => [0, 2, 4].contains(&(place % 7)),
+        TestPlatform::Mux | TestPlatform::Ivs => place.is_multiple_of(Wrong::iter().count()),
+    };
     let mut chosen = Vec::new();
     for (turn, wrong) in Wrong::iter().enumerate() {
-        let cases = cases(wrong).into_iter().enumerate();
-        let picked =
-            cases.filter(|(place, _)| everything() || [0, 2, 4].contains(&((place + turn) % 7)));
+        let cases = cases(platform, wrong).into_iter().enumerate();
+        let picked = cases.filter(|(place, _)| everything() || is_chosen(place + turn));
         chosen.extend(picked.map(|(_, case)| case));
     }
     chosen
 }
 
+/// Every call that changes something in every way, every other one in every other way.
+pub fn changes_and_some_others(platform: TestPlatform) -> Vec<Case> {
+    let all = Wrong::iter().flat_map(|wrong| cases(platform, wrong));
+    let (changing, others): (Vec<_>, Vec<_>) = all.partition(|case| changes(case.call));
+    let every = if everything() { 1 } else { 2 };
+    changing
+        .into_iter()
+        .chain(others.into_iter().step_by(every))
+        .collect()
+}
+
 /// Every such call in two ways, each way with one call.
-pub fn representative_of_kept() -> Vec<Case> {
+pub fn representative_of_kept(platform: TestPlatform) -> Vec<Case> {
     let mut chosen = Vec::new();
     for (turn, wrong) in Wrong::iter().enumerate() {
-        let cases = only_kept(wrong).into_iter().enumerate();
-        let picked = cases.filter(|(place, _)| (place + turn) % ONLY_OF_KEPT.len() == 0);
+        let cases = only_kept(platform, wrong);
+        let most = cases.len();
+        let cases = cases.into_iter().enumerate();
+        let picked = cases.filter(|(place, _)| (place + turn).is_multiple_of(most));
         chosen.extend(picked.map(|(_, case)| case));
     }
     chosen

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorFault};
+use strum::IntoEnumIterator as _;
 
 use super::nodes::{Nodes, on_postgres};
+use crate::support::platform::TestPlatform;
 use crate::support::service::{nothing_is_left, options, show, violations};
-use crate::three_platforms::{PLATFORMS, calls_of};
 
 const LEASE: Duration = Duration::from_secs(4);
 /// The channels' first.
@@ -16,20 +17,13 @@ const RELAYS: i64 = 2;
 const ALL: i64 = 6;
 
 fn settings(vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
-    let mut settings = vendors.mux_environment();
-    settings.extend(vendors.ivs_environment());
+    let of_platforms = TestPlatform::iter().flat_map(|platform| platform.environment(vendors));
     let of_test = [
         ("RELAYKEEPER__FLEET__LEASE", "4s"),
         ("RELAYKEEPER__FLEET__RENEWAL", "500ms"),
-        // The vendors' clock is 20 times as fast.
-        ("RELAYKEEPER__MUX__READS_PER_SECOND", "20"),
-        ("RELAYKEEPER__MUX__WRITES_PER_SECOND", "20"),
-        ("RELAYKEEPER__IVS__REQUESTS_PER_SECOND", "50"),
-        ("RELAYKEEPER__MUX__RECORDINGS_INTERVAL", "300ms"),
-        ("RELAYKEEPER__IVS__RECORDINGS_INTERVAL", "300ms"),
     ];
-    settings.extend(of_test.map(|(name, value)| (name, value.to_owned())));
-    settings
+    let of_test = of_test.map(|(name, value)| (name, value.to_owned()));
+    of_platforms.chain(of_test).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,14 +37,15 @@ async fn relays_on_three_platforms_survive_their_node_while_one_platform_is_away
         for number in 0..ALL {
             let channel = FIRST + number;
             let place = usize::try_from(number / RELAYS).unwrap();
+            let platform = TestPlatform::iter().nth(place).unwrap().name();
             let node = usize::try_from(number % RELAYS).unwrap();
             let mut body = show(&format!("show{channel}"));
-            body["platform"] = PLATFORMS[place].into();
+            body["platform"] = platform.into();
             let relay = fleet.all[node].service.go_live(channel, &body).await;
-            assert_eq!(relay["platform"], PLATFORMS[place]);
+            assert_eq!(relay["platform"], platform);
             relays.push(relay);
         }
-        for call in calls_of("mux") {
+        for call in TestPlatform::Mux.calls() {
             fleet
                 .vendors
                 .fault(VendorFault::forever(call, FaultKind::Refuse));

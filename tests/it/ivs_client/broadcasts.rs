@@ -9,7 +9,8 @@ use serde_json::json;
 use wiremock::matchers::{body_partial_json, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{IvsBench, client, fast, new, permit};
+use super::support::{IvsBench, client};
+use crate::support::bench::{fast, new, permit};
 
 fn off_air() -> FeedReading {
     FeedReading {
@@ -56,7 +57,7 @@ async fn one_list_serves_all_relays_and_so_does_its_failure() {
     let ingest = bench.create("tag-1").await;
     let polls = || async {
         let polls = (0..200).map(|_| {
-            bench.ivs.observe(
+            bench.platform.observe(
                 permit(),
                 relaykeeper::platforms::WatchedIngest {
                     id: &ingest.id,
@@ -90,7 +91,7 @@ async fn a_list_from_before_a_stop_does_not_count_after_it() {
     let ingest = bench.create("tag-1").await;
     bench.publish(&ingest).unwrap();
     bench.until_live(&ingest).await;
-    bench.ivs.close(permit(), &ingest.id).await.unwrap();
+    bench.platform.close(permit(), &ingest.id).await.unwrap();
     let lists = bench.calls(VendorCall::IvsStreamList);
     bench.observe(&ingest, FeedQuestion::Publishing).await;
     assert_eq!(bench.calls(VendorCall::IvsStreamList), lists + 1);
@@ -102,7 +103,7 @@ async fn a_broadcast_that_is_ended_is_told_and_the_ingest_takes_publishers_with_
     let ingest = bench.create("tag-1").await;
     let end = async || {
         bench
-            .ivs
+            .platform
             .end_broadcast(permit(), &ingest.id, &new("tag-1"))
             .await
     };
@@ -118,11 +119,15 @@ async fn a_broadcast_that_is_ended_is_told_and_the_ingest_takes_publishers_with_
     assert_ne!(bench.until_live(&ingest).await, first);
 
     // A channel whose key was deleted takes publishers again.
-    bench.ivs.close(permit(), &ingest.id).await.unwrap();
+    bench.platform.close(permit(), &ingest.id).await.unwrap();
     end().await.unwrap();
-    let read = bench.ivs.read_ingest(permit(), &ingest.id).await.unwrap();
+    let read = bench
+        .platform
+        .read_ingest(permit(), &ingest.id)
+        .await
+        .unwrap();
     assert!(!read.is_closed);
-    bench.ivs.remove(permit(), &ingest.id).await.ok();
+    bench.platform.remove(permit(), &ingest.id).await.ok();
 }
 
 #[tokio::test]
@@ -192,7 +197,9 @@ async fn a_viewer_limit_does_not_hide_a_broadcast_and_a_failing_host_is_no_answe
             id: &ingest.id,
             hls_url: Some(&ingest.playback.hls_url),
         };
-        bench.ivs.observe(permit(), watched, FeedQuestion::Both)
+        bench
+            .platform
+            .observe(permit(), watched, FeedQuestion::Both)
     };
     probe(502).await.unwrap_err();
     let reading = probe(404).await.unwrap().unwrap();

@@ -8,11 +8,12 @@ use relaykeeper::relay::{Reconnect, Recording, RecordingState};
 use relaykeeper::sandbox::{Options, VendorCall};
 use relaykeeper::vendors::Class;
 
-use super::support::{IvsBench, fast, permit};
+use super::support::IvsBench;
+use crate::support::bench::{fast, permit};
 
 async fn search(bench: &IvsBench, ingest: &EnsuredIngest) -> Vec<Recording> {
     let search = RecordingsSearch::Thorough(permit());
-    bench.ivs.recordings(&ingest.id, search).await.unwrap()
+    bench.platform.recordings(&ingest.id, search).await.unwrap()
 }
 
 async fn recorded(bench: &IvsBench, ingest: &EnsuredIngest, count: usize) -> Vec<Recording> {
@@ -55,16 +56,19 @@ async fn a_recording_is_found_with_its_playlist_outlives_its_channel_and_is_dele
     assert_eq!(played.status(), 200);
     assert!(played.text().await.unwrap().starts_with("#EXTM3U"));
 
-    bench.ivs.remove(permit(), &ingest.id).await.unwrap();
+    bench.platform.remove(permit(), &ingest.id).await.unwrap();
     assert_eq!(search(&bench, &ingest).await.len(), 1);
     for _ in 0..2 {
-        let deleted = bench.ivs.delete_recording(permit(), &recording.id).await;
+        let deleted = bench
+            .platform
+            .delete_recording(permit(), &recording.id)
+            .await;
         deleted.unwrap();
     }
     assert_eq!(search(&bench, &ingest).await, []);
     assert_eq!(recorded(&bench, &other, 1).await.len(), 1);
     let above = recording.id.rsplit_once('/').unwrap().0;
-    let refused = bench.ivs.delete_recording(permit(), above).await;
+    let refused = bench.platform.delete_recording(permit(), above).await;
     assert_eq!(refused.unwrap_err().class, Class::Rejected);
 }
 
@@ -88,13 +92,13 @@ async fn a_running_recording_is_neither_ready_nor_deleted_and_a_failed_one_says_
     assert_eq!(running.state, RecordingState::Processing);
     assert!(running.created_at.is_some() && running.place.is_none());
     // What IVS writes afterwards would be left.
-    let refused = bench.ivs.delete_recording(permit(), &running.id).await;
+    let refused = bench.platform.delete_recording(permit(), &running.id).await;
     assert_eq!(refused.unwrap_err().class, Class::Unavailable);
     assert_eq!(search(&bench, &ingest).await.len(), 1);
     bench.vendors.unpublish(encoder);
     let failed = recorded(&bench, &ingest, 1).await;
     assert_eq!(failed[0].state, RecordingState::Failed);
-    let deleted = bench.ivs.delete_recording(permit(), &running.id).await;
+    let deleted = bench.platform.delete_recording(permit(), &running.id).await;
     deleted.unwrap();
     assert_eq!(search(&bench, &ingest).await, []);
 }
@@ -108,9 +112,9 @@ async fn what_comes_back_within_the_window_is_one_recording_and_the_window_is_kn
     let merged = |seconds| Reconnect::RecordingsMerged {
         longest: Duration::from_secs(seconds),
     };
-    assert_eq!(bench.ivs.capabilities().reconnect, Reconnect::Anew);
-    bench.ivs.check(permit()).await.unwrap();
-    assert_eq!(bench.ivs.capabilities().reconnect, merged(120));
+    assert_eq!(bench.platform.capabilities().reconnect, Reconnect::Anew);
+    bench.platform.check(permit()).await.unwrap();
+    assert_eq!(bench.platform.capabilities().reconnect, merged(120));
     let ingest = bench.create("tag-1").await;
     broadcast(&bench, &ingest).await;
     broadcast(&bench, &ingest).await;
@@ -126,7 +130,10 @@ async fn earlier_shows_are_not_read_again() {
     let reads = bench.calls(VendorCall::S3Get);
     let since = Utc::now() + TimeDelta::days(2);
     let later = RecordingsSearch::Since(permit(), since);
-    assert_eq!(bench.ivs.recordings(&ingest.id, later).await.unwrap(), []);
+    assert_eq!(
+        bench.platform.recordings(&ingest.id, later).await.unwrap(),
+        []
+    );
     assert_eq!(bench.calls(VendorCall::S3Get), reads);
 }
 
@@ -135,12 +142,21 @@ async fn a_bucket_that_cannot_be_read_needs_an_operator() {
     let bench = IvsBench::with(fast(), |ivs| ivs.recording_bucket = "another".into());
     let ingest = bench.create("tag-1").await;
     let search = RecordingsSearch::Thorough(permit());
-    let refused = bench.ivs.recordings(&ingest.id, search).await.unwrap_err();
+    let refused = bench
+        .platform
+        .recordings(&ingest.id, search)
+        .await
+        .unwrap_err();
     assert!(
         matches!(refused.class, Class::Rejected | Class::Unauthorized),
         "{refused}"
     );
-    let codes: Vec<_> = bench.ivs.complaints().iter().map(|all| all.code).collect();
+    let codes: Vec<_> = bench
+        .platform
+        .complaints()
+        .iter()
+        .map(|all| all.code)
+        .collect();
     assert_eq!(codes, ["ivs-bucket-refuses"]);
-    bench.ivs.check_bucket().await.unwrap().unwrap_err();
+    bench.platform.check_bucket().await.unwrap().unwrap_err();
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{IvsBench, client, fast, new, permit};
+use super::support::{IvsBench, client};
+use crate::support::bench::{fast, new, permit};
+use crate::support::platform::ivs_of;
 
 #[tokio::test]
 async fn wrong_credentials_are_refused_and_right_ones_with_a_session_token_accepted() {
@@ -16,11 +18,11 @@ async fn wrong_credentials_are_refused_and_right_ones_with_a_session_token_accep
         ..fast()
     };
     let lacking = IvsBench::start(temporary.clone());
-    let refused = lacking.ivs.check(permit()).await.unwrap_err();
+    let refused = lacking.platform.check(permit()).await.unwrap_err();
     assert_eq!(refused.class, Class::Unauthorized, "{refused}");
-    assert!(lacking.ivs.health().refusal.is_some());
+    assert!(lacking.platform.health().refusal.is_some());
     let wrong = IvsBench::with(fast(), |ivs| ivs.secret_access_key = "wrong".into());
-    let refused = wrong.ivs.ensure_ingest(permit(), &new("tag")).await;
+    let refused = wrong.platform.ensure_ingest(permit(), &new("tag")).await;
     let refused = refused.unwrap_err();
     assert_eq!(
         (refused.class, refused.done),
@@ -29,7 +31,7 @@ async fn wrong_credentials_are_refused_and_right_ones_with_a_session_token_accep
 
     let vendors = relaykeeper::sandbox::SimulatedVendors::start(temporary).unwrap();
     let ivs = client(|ivs| {
-        super::support::of(&vendors, ivs);
+        ivs_of(&vendors, ivs);
         ivs.session_token = vendors.ivs_session_token().into();
     });
     ivs.check(permit()).await.unwrap();
@@ -39,20 +41,23 @@ async fn wrong_credentials_are_refused_and_right_ones_with_a_session_token_accep
 #[tokio::test]
 async fn a_quota_and_an_unverified_account_need_an_operator_until_a_channel_is_created() {
     let codes = |bench: &IvsBench| {
-        let complaints = bench.ivs.complaints();
+        let complaints = bench.platform.complaints();
         complaints.iter().map(|all| all.code).collect::<Vec<_>>()
     };
     let young = IvsBench::start(Options {
         ivs_pending_verification: true,
         ..fast()
     });
-    let refused = young.ivs.ensure_ingest(permit(), &new("tag")).await;
+    let refused = young.platform.ensure_ingest(permit(), &new("tag")).await;
     let refused = refused.unwrap_err();
     assert_eq!((refused.class, refused.done), (Class::Quota, Done::No));
     assert_eq!(codes(&young), ["ivs-account-refuses"]);
-    let why = young.ivs.complaints().remove(0).detail;
+    let why = young.platform.complaints().remove(0).detail;
     assert!(why.contains("PendingVerification"), "{why}");
-    assert!(young.ivs.health().refusal.is_none(), "the key is accepted");
+    assert!(
+        young.platform.health().refusal.is_none(),
+        "the key is accepted"
+    );
 
     let full = IvsBench::start(Options {
         quotas: Quotas {
@@ -62,10 +67,10 @@ async fn a_quota_and_an_unverified_account_need_an_operator_until_a_channel_is_c
         ..fast()
     });
     let first = full.create("tag-1").await;
-    let refused = full.ivs.ensure_ingest(permit(), &new("tag-2")).await;
+    let refused = full.platform.ensure_ingest(permit(), &new("tag-2")).await;
     assert_eq!(refused.unwrap_err().class, Class::Quota);
     assert_eq!(codes(&full), ["ivs-account-refuses"]);
-    full.ivs.remove(permit(), &first.id).await.unwrap();
+    full.platform.remove(permit(), &first.id).await.unwrap();
     full.create("tag-2").await;
     assert_eq!(codes(&full), [""; 0]);
 }
@@ -76,14 +81,18 @@ async fn a_recording_configuration_that_does_not_record_needs_an_operator() {
         ivs_recording_state: "CREATE_FAILED",
         ..fast()
     });
-    assert!(bench.ivs.complaints().is_empty());
-    bench.ivs.check(permit()).await.unwrap();
-    let [complaint] = &bench.ivs.complaints()[..] else {
+    assert!(bench.platform.complaints().is_empty());
+    bench.platform.check(permit()).await.unwrap();
+    let [complaint] = &bench.platform.complaints()[..] else {
         panic!("one");
     };
     assert_eq!(complaint.code, "ivs-not-recording");
     assert!(complaint.detail.contains("CREATE_FAILED"));
-    let read = bench.ivs.recording_configuration(permit()).await.unwrap();
+    let read = bench
+        .platform
+        .recording_configuration(permit())
+        .await
+        .unwrap();
     let read = read.unwrap();
     assert_eq!(
         read.bucket.as_deref(),
@@ -95,7 +104,7 @@ async fn a_recording_configuration_that_does_not_record_needs_an_operator() {
 async fn too_many_calls_are_refused_and_then_paced() {
     let bench = IvsBench::start(Options::default());
     let creations = (0..12).map(|number| {
-        let ivs = &bench.ivs;
+        let ivs = &bench.platform;
         async move {
             ivs.ensure_ingest(permit(), &new(&format!("tag-{number}")))
                 .await

@@ -10,7 +10,8 @@ use serde_json::json;
 use wiremock::matchers::{path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{MuxBench, client, fast, new, permit};
+use super::support::{MuxBench, client};
+use crate::support::bench::{fast, new, permit};
 
 fn off_air() -> FeedReading {
     FeedReading {
@@ -48,7 +49,11 @@ async fn a_broadcast_is_watchable_with_its_asset_as_session_and_outlives_its_enc
     let bench = MuxBench::start(fast());
     let mut wanted = new("tag-1");
     wanted.feed_timeout_seconds = 60;
-    let ingest = bench.mux.ensure_ingest(permit(), &wanted).await.unwrap();
+    let ingest = bench
+        .platform
+        .ensure_ingest(permit(), &wanted)
+        .await
+        .unwrap();
     let encoder = bench.publish(&ingest).unwrap();
     let on_air = bench
         .observed(&ingest, "on air", |reading| reading.watchable == Some(true))
@@ -75,7 +80,7 @@ async fn a_broadcast_is_watchable_with_its_asset_as_session_and_outlives_its_enc
         .await;
     assert_eq!(bench.vendors.state().videos.len(), 1);
 
-    bench.mux.remove(permit(), &ingest.id).await.unwrap();
+    bench.platform.remove(permit(), &ingest.id).await.unwrap();
     assert_eq!(bench.observe(&ingest, FeedQuestion::Both).await, None);
 }
 
@@ -88,7 +93,7 @@ async fn a_broadcast_that_is_ended_is_not_continued_and_the_ingest_takes_publish
     settings.feed_timeout_seconds = 90;
     let end = async || {
         bench
-            .mux
+            .platform
             .end_broadcast(permit(), &ingest.id, &settings)
             .await
     };
@@ -182,7 +187,7 @@ async fn an_asset_is_ready_while_live_and_final_only_after_the_broadcast() {
     let search = async || {
         let since = chrono::Utc::now();
         let search = RecordingsSearch::Shared { since };
-        let found = bench.mux.recordings(&ingest.id, search).await.unwrap();
+        let found = bench.platform.recordings(&ingest.id, search).await.unwrap();
         let [recording] = &found[..] else {
             panic!("{found:?}");
         };
@@ -191,7 +196,7 @@ async fn an_asset_is_ready_while_live_and_final_only_after_the_broadcast() {
     let live = search().await;
     assert_eq!((live.state, live.is_final), (RecordingState::Ready, false));
     assert_eq!(live.duration_ms, None);
-    bench.mux.close(permit(), &ingest.id).await.unwrap();
+    bench.platform.close(permit(), &ingest.id).await.unwrap();
     assert!(
         search().await.is_open(),
         "its broadcast is over, but it is not complete"

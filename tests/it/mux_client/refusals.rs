@@ -6,7 +6,8 @@ use relaykeeper::platforms::Platform as _;
 use relaykeeper::sandbox::{FaultKind, Options, Quotas, VendorCall, VendorFault};
 use relaykeeper::vendors::{Class, Done};
 
-use super::support::{MuxBench, client, fast, new, permit};
+use super::support::{MuxBench, client};
+use crate::support::bench::{fast, new, permit};
 
 #[tokio::test]
 async fn wrong_credentials_are_refused_and_reported() {
@@ -22,9 +23,9 @@ async fn wrong_credentials_are_refused_and_reported() {
         (Class::Unauthorized, Some(401))
     );
     assert!(stranger.health().refusal.is_some());
-    bench.mux.check(permit()).await.unwrap();
-    assert!(bench.mux.health().last_success.is_some());
-    let environment = bench.mux.environment(permit()).await.unwrap();
+    bench.platform.check(permit()).await.unwrap();
+    assert!(bench.platform.health().last_success.is_some());
+    let environment = bench.platform.environment(permit()).await.unwrap();
     assert!(
         environment.starts_with("Sandbox, development"),
         "{environment}"
@@ -37,15 +38,18 @@ async fn a_plan_without_live_streams_is_a_limit_and_a_condition_for_an_operator(
         mux_free_plan: true,
         ..fast()
     });
-    let refused = bench.mux.ensure_ingest(permit(), &new("tag")).await;
+    let refused = bench.platform.ensure_ingest(permit(), &new("tag")).await;
     let refused = refused.unwrap_err();
     assert_eq!((refused.class, refused.done), (Class::Quota, Done::No));
-    let [complaint] = &bench.mux.complaints()[..] else {
+    let [complaint] = &bench.platform.complaints()[..] else {
         panic!("no complaint");
     };
-    assert!(bench.mux.complaint_codes().contains(&complaint.code));
+    assert!(bench.platform.complaint_codes().contains(&complaint.code));
     assert!(complaint.detail.contains("free plan"), "{complaint:?}");
-    assert!(bench.mux.health().refusal.is_none(), "the token is good");
+    assert!(
+        bench.platform.health().refusal.is_none(),
+        "the token is good"
+    );
 }
 
 #[tokio::test]
@@ -59,7 +63,7 @@ async fn a_refusal_by_rate_stops_that_kind_of_call_for_the_time_that_mux_names()
     for number in 0..4 {
         bench.create(&format!("tag-{number}")).await;
     }
-    let refused = bench.mux.ensure_ingest(permit(), &new("tag-4")).await;
+    let refused = bench.platform.ensure_ingest(permit(), &new("tag-4")).await;
     let refused = refused.unwrap_err();
     assert_eq!(
         (refused.class, refused.done),
@@ -67,7 +71,7 @@ async fn a_refusal_by_rate_stops_that_kind_of_call_for_the_time_that_mux_names()
     );
     assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
     let paused: Vec<_> = bench
-        .mux
+        .platform
         .governors()
         .into_iter()
         .map(|governor| governor.snapshot())
@@ -103,7 +107,7 @@ async fn each_way_of_failing_has_its_class() {
     ] {
         let call = VendorCall::MuxStreamCreate;
         bench.vendors.fault(VendorFault::once(call, kind.clone()));
-        let failed = bench.mux.ensure_ingest(permit(), &new("tag")).await;
+        let failed = bench.platform.ensure_ingest(permit(), &new("tag")).await;
         let failed = failed.unwrap_err();
         assert_eq!(
             (failed.class, failed.done),
@@ -116,7 +120,7 @@ async fn each_way_of_failing_has_its_class() {
     bench
         .vendors
         .fault(VendorFault::once(call, FaultKind::CutAfter));
-    let failed = bench.mux.list_tagged(permit()).await.unwrap_err();
+    let failed = bench.platform.list_tagged(permit()).await.unwrap_err();
     assert_eq!(failed.done, Done::No);
 }
 
@@ -124,7 +128,7 @@ async fn each_way_of_failing_has_its_class() {
 async fn an_id_that_would_name_another_endpoint_is_not_sent() {
     let bench = MuxBench::start(fast());
     for id in ["", "..", "a/b", "a?b"] {
-        let refused = bench.mux.remove(permit(), id).await.unwrap_err();
+        let refused = bench.platform.remove(permit(), id).await.unwrap_err();
         assert_eq!(
             (refused.class, refused.done),
             (Class::Rejected, Done::No),

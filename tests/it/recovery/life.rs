@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::invariants;
 use crate::support::database::{Raw, TestDatabase};
+use crate::support::platform::TestPlatform;
 use crate::support::process::{Life, RestartingService};
 use crate::support::service::{API_TOKEN, options, publish_url, show};
 
@@ -23,15 +24,8 @@ pub(crate) struct Scene {
     pub(crate) backend: AgoraBackend,
     postgres: bool,
     webhooks: bool,
-    platform: ScenePlatform,
+    platform: TestPlatform,
     pub(crate) keeps: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ScenePlatform {
-    Cloudflare,
-    Mux,
-    Ivs,
 }
 
 impl Scene {
@@ -40,7 +34,7 @@ impl Scene {
             backend,
             postgres: false,
             webhooks: false,
-            platform: ScenePlatform::Cloudflare,
+            platform: TestPlatform::Cloudflare,
             keeps: false,
         }
     }
@@ -62,7 +56,7 @@ impl Scene {
     /// On another platform, which has no idempotency keys.
     pub(crate) fn on_mux(self) -> Self {
         Self {
-            platform: ScenePlatform::Mux,
+            platform: TestPlatform::Mux,
             ..self
         }
     }
@@ -70,7 +64,7 @@ impl Scene {
     /// On another platform, which deletes no ingest during a broadcast.
     pub(crate) fn on_ivs(self) -> Self {
         Self {
-            platform: ScenePlatform::Ivs,
+            platform: TestPlatform::Ivs,
             ..self
         }
     }
@@ -82,6 +76,11 @@ impl Scene {
             keeps: true,
             ..self
         }
+    }
+
+    /// Whether the platform holds a broadcast open without its publisher.
+    pub(crate) fn holds_broadcasts(self) -> bool {
+        self.platform != TestPlatform::Ivs
     }
 
     /// The next process need not wait for their leases.
@@ -146,27 +145,7 @@ fn further(scene: Scene, vendors: &SimulatedVendors) -> Vec<(&'static str, Strin
             ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "6s".to_owned()),
         ]);
     }
-    let default = "RELAYKEEPER__PLATFORMS__DEFAULT";
-    match scene.platform {
-        ScenePlatform::Cloudflare => {}
-        ScenePlatform::Mux => {
-            further.extend(vendors.mux_environment());
-            further.extend([
-                (default, "mux".to_owned()),
-                ("RELAYKEEPER__MUX__READS_PER_SECOND", "50".to_owned()),
-                ("RELAYKEEPER__MUX__WRITES_PER_SECOND", "50".to_owned()),
-                ("RELAYKEEPER__MUX__RECORDINGS_INTERVAL", "300ms".to_owned()),
-            ]);
-        }
-        ScenePlatform::Ivs => {
-            further.extend(vendors.ivs_environment());
-            further.extend([
-                (default, "ivs".to_owned()),
-                ("RELAYKEEPER__IVS__REQUESTS_PER_SECOND", "250".to_owned()),
-                ("RELAYKEEPER__IVS__RECORDINGS_INTERVAL", "300ms".to_owned()),
-            ]);
-        }
-    }
+    further.extend(scene.platform.environment_as_default(vendors));
     further
 }
 
@@ -177,7 +156,7 @@ pub(crate) struct Stage {
     http: reqwest::Client,
     most_replacements: u64,
     keeps: bool,
-    platform: ScenePlatform,
+    platform: TestPlatform,
 }
 
 impl Stage {
@@ -186,8 +165,8 @@ impl Stage {
             speed: 50.0,
             // Mux holds a lost feed for the whole of `feed_timeout`.
             wire_speed: Some(match scene.platform {
-                ScenePlatform::Mux => 5.0,
-                ScenePlatform::Cloudflare | ScenePlatform::Ivs => 1.0,
+                TestPlatform::Mux => 5.0,
+                TestPlatform::Cloudflare | TestPlatform::Ivs => 1.0,
             }),
             // A restarted process cannot keep the 2 s limit; its repeated start searches for the first one.
             start_within: PATIENCE,
@@ -263,7 +242,7 @@ impl Stage {
         }
         let raw = self.database.raw().await;
         if self.keeps {
-            if self.platform == ScenePlatform::Cloudflare {
+            if self.platform == TestPlatform::Cloudflare {
                 self.stray(&raw).await?;
             }
             self.give_up(&raw).await?;

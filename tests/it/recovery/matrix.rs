@@ -38,6 +38,9 @@ fn never_reached(scene: Scene) -> Vec<CrashOperation> {
     if scene.backend == AgoraBackend::MediaPush {
         never.push(CrashOperation::PrepareEgress);
     }
+    if !scene.holds_broadcasts() {
+        never.push(CrashOperation::EndBroadcast);
+    }
     never
 }
 

@@ -6,12 +6,16 @@
 
 #[cfg(feature = "sandbox")]
 pub mod aws;
+#[cfg(feature = "sandbox")]
+pub mod bench;
 pub mod cluster;
 pub mod console;
 pub mod database;
 pub mod listener;
 pub mod marketplace;
 pub mod messages;
+#[cfg(feature = "sandbox")]
+pub mod platform;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
 pub mod process;

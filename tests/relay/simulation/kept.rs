@@ -28,6 +28,7 @@ pub struct KeptRow {
     old_egress: bool,
     /// This relay's use of it.
     claimed_at: Option<chrono::DateTime<chrono::Utc>>,
+    began_at: Option<chrono::DateTime<chrono::Utc>>,
     sessions: Vec<String>,
 }
 
@@ -45,6 +46,7 @@ impl Vendors {
             earlier: None,
             old_egress: false,
             claimed_at: None,
+            began_at: None,
             sessions: Vec::new(),
         };
         if dice.chance(750) {
@@ -146,6 +148,9 @@ impl Vendors {
                 row.claimed_at = Some(kept.claimed_at);
             }
             Fact::SessionSeen { session } => {
+                if row.sessions.is_empty() {
+                    row.began_at = session.began_at;
+                }
                 row.sessions.push(session.id.clone());
                 row.sessions.extend(session.recording_id.clone());
             }
@@ -223,6 +228,7 @@ impl Vendors {
             uses.push(IngestUse {
                 relay: earlier,
                 claimed_at: clock(i64::try_from(START - 500_000).unwrap()),
+                began_at: None,
                 known: vec![recording.clone(), session.clone()],
             });
         }
@@ -230,6 +236,7 @@ impl Vendors {
             uses.push(IngestUse {
                 relay: own,
                 claimed_at,
+                began_at: row.began_at,
                 known: row.sessions.clone(),
             });
         }

@@ -1,5 +1,7 @@
 //! The objects at the vendors.
 
+use chrono::{DateTime, Utc};
+
 use super::faults::clock;
 use relaykeeper::relay::{Hint, Recording, RecordingPlace, RecordingState, RecordingsKept};
 
@@ -134,7 +136,11 @@ impl Recorded {
                 false => self.streamed / 2,
             }),
             place: (state == RecordingState::Ready).then_some(place),
-            created_at: Some(clock(i64::try_from(self.created).unwrap())),
+            created_at: self.created_at(),
         }
+    }
+
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        Some(clock(i64::try_from(self.created).unwrap()))
     }
 }

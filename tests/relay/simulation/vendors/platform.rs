@@ -160,6 +160,7 @@ impl Vendors {
                     | RecordingsKept::Unread
                     | RecordingsKept::Nowhere => None,
                 },
+                began_at: recording.created_at(),
             });
         let told = self.told_of_earlier(input, now);
         if let Some(session) = told {
@@ -217,6 +218,7 @@ impl Vendors {
         Some(FeedSession {
             id,
             recording_id: plays.then(|| recording.id.clone()),
+            began_at: recording.created_at(),
         })
     }
 
