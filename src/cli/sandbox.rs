@@ -213,16 +213,14 @@ fn introduce(
     let Endpoint { url, .. } = endpoint;
     let token = endpoint.api_token.expose_secret();
     let control = vendors.control_url();
+    let watch = marketplace.watch_url(42);
     let backend = backend_name(backend);
     let speed = args.speed.unwrap_or(1.0);
     println!("relaykeeper with simulated vendors ({backend}, {speed} × real time).");
     println!("Press Ctrl-C to stop.\n");
     println!("  address       {url}");
     println!("  console       {url}/admin (sign in with the admin token)");
-    println!(
-        "  buyers' page  {} shows channel 42",
-        marketplace.watch_url(42)
-    );
+    println!("  buyers' page  {watch}");
     println!("  api token     {token}");
     println!("  admin token   {}", endpoint.admin_token.expose_secret());
     println!("  database      ./{DATABASE}, new for each run");
@@ -234,15 +232,20 @@ fn introduce(
     );
     println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
     println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");
-    let (present, does) = if args.absent {
-        (true, "joins")
+    let (first, then) = if args.absent {
+        ("joins", "leaves")
     } else {
-        (false, "leaves")
+        ("leaves", "comes back to")
     };
-    println!("The seller {does} the channel:\n");
-    println!(
-        "  curl -X POST {control}/control/sellers -d '{{\"channel\":\"show68\",\"uid\":12345,\"present\":{present}}}'"
-    );
+    println!("The seller {first} the channel, and {then} it:\n");
+    for present in [args.absent, !args.absent] {
+        println!(
+            "  curl -X POST {control}/control/sellers -d '{{\"channel\":\"show68\",\"uid\":12345,\"present\":{present}}}'"
+        );
+    }
+    if args.media {
+        println!("\nBuyers see and hear it, and its recording after the stop:\n\n  {watch}");
+    }
 }
 
 fn backend_name(backend: AgoraBackend) -> &'static str {

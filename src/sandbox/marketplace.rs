@@ -52,6 +52,7 @@ struct MessageRelay {
     id: String,
     channel_id: i64,
     channel_name: String,
+    platform: String,
     phase: String,
     hls_playback_url: Option<String>,
     recording_url: Option<String>,
@@ -71,11 +72,16 @@ impl Shows {
             return;
         };
         let relay = message.data.relay;
+        // The simulated Cloudflare has low-latency HLS of each live input.
+        let low_latency = match relay.platform.as_str() {
+            "cloudflare" => "?protocol=llhls",
+            _ => "",
+        };
         let show = Show {
             relay: relay.id,
             title: Some(relay.channel_name),
             phase: Some(relay.phase),
-            hls_url: relay.hls_playback_url,
+            hls_url: relay.hls_playback_url.map(|url| url + low_latency),
             recording_url: relay.recording_url,
         };
         let mut shows = self.0.lock();
@@ -283,8 +289,7 @@ mod tests {
     fn a_late_message_of_an_earlier_relay_does_not_hide_the_newest_one() {
         let shows = Shows::default();
         let tell = |id: &str, phase: &str| {
-            let relay =
-                json!({"id": id, "channel_id": 42, "channel_name": "show68", "phase": phase});
+            let relay = json!({"id": id, "channel_id": 42, "channel_name": "show68", "platform": "cloudflare", "phase": phase});
             shows.take(json!({"data": {"relay": relay}}).to_string().as_bytes());
         };
         let phase = || shows.of(42).borrow().phase.clone().unwrap();

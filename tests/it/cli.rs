@@ -293,7 +293,7 @@ mod sandbox {
                 .iter()
                 .filter(|line: &&String| line.contains("curl "))
                 .count()
-                < 4
+                < 5
             {
                 printed.push(lines.next().expect("the sandbox ended early"));
             }
@@ -388,6 +388,9 @@ mod sandbox {
         assert!(place.0.path().join("relaykeeper-sandbox.db").exists());
         assert!(sandbox.line("api token").len() >= 32);
         assert!(sandbox.line("vendors").starts_with("http://127.0.0.1:"));
+        let page = client().get(sandbox.line("buyers' page")).send().await;
+        let page = page.unwrap().text().await.unwrap();
+        assert!(page.contains("<video "), "{page}");
 
         let (status, relay) = sandbox.curl(0).await;
         assert_eq!((status, &relay["channel_id"]), (201, &json!(42)), "{relay}");
@@ -426,6 +429,7 @@ mod sandbox {
         sandbox.reaches("awaiting_live").await;
         assert_eq!(sandbox.curl(3).await, (200, json!({"ok": true})));
         sandbox.reaches("live").await;
+        assert_eq!(sandbox.curl(4).await, (200, json!({"ok": true})));
     }
 
     #[test]

@@ -5,4 +5,4 @@ mod faults;
 mod ingest;
 mod program;
 mod shows;
-mod support;
+pub(crate) mod support;

@@ -28,6 +28,7 @@
   function play(url) {
     stop();
     playing = url;
+    video.controls = true;
     if (window.Hls?.isSupported()) {
       // Plays low-latency HLS if the manifest has parts. Catches up unnoticeably after a stall.
       const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.1 });
@@ -49,6 +50,7 @@
   function stop() {
     clearTimeout(retry);
     playing = null;
+    video.controls = false;
     close();
     close = () => {};
   }

@@ -16,7 +16,7 @@ use crate::support::service::until;
 const BROWSER: &str = "Mozilla/5.0 (test)";
 
 /// The vendors' waits are short: what is tested takes real time already.
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     let short = Duration::from_millis(100);
     Options {
         media: true,
