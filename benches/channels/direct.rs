@@ -43,6 +43,7 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
     let tag = format!("direct_00000000_{number:032x}_1");
     let uid = 1 + number as u32;
     let new = NewLiveInput {
+        low_latency: false,
         tag: tag.clone(),
         name: format!("direct {number}"),
         timeout_seconds: 180,

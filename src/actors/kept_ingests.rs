@@ -30,6 +30,7 @@ pub(super) fn settings(spec: &Spec, tag: String) -> NewIngest {
         title: format!("{} (channel {})", spec.channel_name, spec.channel_id),
         feed_timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
         delete_recording_after_days: spec.delete_recording_after_days,
+        latency: spec.latency,
     }
 }
 
@@ -39,6 +40,7 @@ fn options(spec: &Spec) -> KeptIngestOptions {
         title: settings.title,
         feed_timeout_seconds: settings.feed_timeout_seconds,
         delete_recording_after_days: settings.delete_recording_after_days,
+        latency: settings.latency,
     }
 }
 
@@ -59,6 +61,7 @@ fn must_end_broadcast(row: &KeptIngestRow, spec: &Spec, now: DateTime<Utc>) -> b
     let is_same = known.as_ref().is_some_and(|known| {
         known.feed_timeout_seconds == wanted.feed_timeout_seconds
             && known.delete_recording_after_days == wanted.delete_recording_after_days
+            && known.latency == wanted.latency
     });
     let timeout = known.map_or(wanted.feed_timeout_seconds, |known| {
         known.feed_timeout_seconds

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::relay::{Durable, IngestOwner};
+use crate::relay::{Durable, IngestOwner, Latency};
 use crate::store::{StoreError, Unreadable};
 
 /// Identifies repetitions of a request.
@@ -35,6 +35,8 @@ pub struct StartRequest {
     pub platform: Option<String>,
     /// Whose the ingest is. `None`: the setting's.
     pub ingest_owner: Option<IngestOwner>,
+    /// How far buyers are behind. `None`: the platform's own.
+    pub latency: Option<Latency>,
     /// Its idempotency key.
     pub request_key: Option<RequestKey>,
     /// The longest wait for the egress to accept.
@@ -65,10 +67,11 @@ pub enum StartError {
     Quota { setting: &'static str, limit: u32 },
     #[error("no such platform is on; there are: {on}")]
     PlatformOff { on: String },
-    #[error("the platform {platform} has no {capability}")]
+    #[error("the platform {platform} has no {capability}. {remedy}.")]
     Unsupported {
         platform: &'static str,
         capability: &'static str,
+        remedy: &'static str,
     },
     #[error("shutting down")]
     ShuttingDown,

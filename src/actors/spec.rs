@@ -19,6 +19,7 @@ pub(super) fn spec(
     egress_not_before: Option<DateTime<Utc>>,
 ) -> Spec {
     let rules = &settings.relay;
+    let capabilities = platform.capabilities();
     let max_duration = request.max_duration.unwrap_or(rules.max_duration);
     Spec {
         relay_id: Uuid::now_v7(),
@@ -34,9 +35,13 @@ pub(super) fn spec(
             DefaultIngestOwner::Relay => IngestOwner::Relay,
             DefaultIngestOwner::Channel => IngestOwner::Channel,
         }),
+        latency: capabilities
+            .low_latency
+            .choose(request.latency)
+            .unwrap_or_default(),
         keep_ingest: rules.ingest_retention == IngestRetention::Keep,
         platform: PlatformName::new(platform.name()),
-        capabilities: platform.capabilities(),
+        capabilities,
         egress: egress.spec(rules.live_timeout, max_duration),
         timing: Timing {
             poll_interval: rules.poll_interval,

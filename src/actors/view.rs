@@ -11,8 +11,8 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    BackendName, Cost, Detail, Durable, EgressRef, Fact, IngestOwner, Outcome, OutcomeCode, Phase,
-    Recording, RecordingState, RelayStatus, Source,
+    BackendName, Cost, Detail, Durable, EgressRef, Fact, IngestOwner, Latency, Outcome,
+    OutcomeCode, Phase, Recording, RecordingState, RelayStatus, Source,
 };
 use crate::store::Named;
 
@@ -69,6 +69,9 @@ pub struct RelayView {
     /// Whose the ingest is.
     #[schema(schema_with = describe::ingest_owner)]
     pub ingest_owner: IngestOwner,
+    /// How far buyers are behind the seller.
+    #[schema(schema_with = describe::latency)]
+    pub latency: Latency,
     /// The HLS manifest for buyers.
     pub hls_playback_url: Option<String>,
     /// The DASH manifest for buyers.
@@ -205,6 +208,7 @@ impl RelayView {
             is_live: phase == Phase::Live,
             platform: spec.platform.to_string(),
             ingest_owner: spec.ingest_owner,
+            latency: spec.latency,
             hls_playback_url: durable.ingest.hls_url.clone(),
             dash_playback_url: durable.ingest.dash_url.clone(),
             stream_key_id: durable.ingest.id.clone(),

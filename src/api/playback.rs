@@ -7,7 +7,7 @@ use super::Api;
 use super::problem::Problem;
 use super::relays::recording_view;
 use crate::actors::view::describe;
-use crate::relay::RelayStatus;
+use crate::relay::{Latency, RelayStatus};
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Playback)]
@@ -16,6 +16,8 @@ pub(super) struct PlaybackView {
     /// The streaming platform.
     platform: String,
     pub(super) hls_url: String,
+    /// The LL-HLS manifest of a broadcast of low latency. Null if the platform has none: then its own player may be as near.
+    ll_hls_url: Option<String>,
     dash_url: Option<String>,
     /// Whether a buyer can play the broadcast now.
     is_live: bool,
@@ -43,13 +45,23 @@ fn status() -> Object {
 }
 
 impl Api {
+    fn ll_hls_url(&self, platform: &str, latency: Latency, hls_url: &str) -> Option<String> {
+        let platform = self.platforms.get(platform)?;
+        match latency {
+            Latency::Normal => None,
+            Latency::Low => platform.low_latency_url(hls_url),
+        }
+    }
+
     pub(super) async fn playback(&self, channel_id: i64) -> Result<Option<PlaybackView>, Problem> {
         let on_air = self.on_air(channel_id).await?;
         let broadcast = on_air.and_then(|relay| {
+            let hls_url = relay.hls_playback_url?;
             Some(PlaybackView {
                 channel_id,
+                ll_hls_url: self.ll_hls_url(&relay.platform, relay.latency, &hls_url),
                 platform: relay.platform,
-                hls_url: relay.hls_playback_url?,
+                hls_url,
                 dash_url: relay.dash_playback_url,
                 is_live: relay.is_live,
                 source: "live",
@@ -70,6 +82,7 @@ impl Api {
                 channel_id,
                 platform: recording.platform.clone(),
                 hls_url: view.hls_url?,
+                ll_hls_url: None,
                 dash_url: view.dash_url,
                 is_live: false,
                 source: "recording",
@@ -86,6 +99,9 @@ impl Api {
         let kept = self.store.kept_ingests_of(channel_id).await?;
         Ok(kept.into_iter().next().map(|kept| PlaybackView {
             channel_id,
+            ll_hls_url: kept.options().ok().and_then(|options| {
+                self.ll_hls_url(&kept.platform, options.latency, &kept.hls_url)
+            }),
             platform: kept.platform,
             hls_url: kept.hls_url,
             dash_url: kept.dash_url,

@@ -10,7 +10,8 @@ use super::problem::Problem;
 use crate::actors::RelaySnapshot;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
 use crate::relay::{
-    BackendName, Detail, Durable, IngestOwner, OutcomeCode, Phase, RecordingState, RelayStatus,
+    BackendName, Detail, Durable, IngestOwner, Latency, OutcomeCode, Phase, RecordingState,
+    RelayStatus,
 };
 use crate::store::{self, Named, StoredRelay};
 
@@ -144,6 +145,7 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         is_live: false,
         platform: stored.platform.clone(),
         ingest_owner: IngestOwner::default(),
+        latency: Latency::default(),
         hls_playback_url: None,
         dash_playback_url: None,
         stream_key_id: stored.ingest_id.clone(),

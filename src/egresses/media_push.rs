@@ -13,8 +13,8 @@ use super::{
 };
 use crate::config::{MediaPushSettings, Settings};
 use crate::relay::{
-    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec, Hint, Notice,
-    Subject,
+    Backend, EgressCapabilities, EgressHandle, EgressReading, EgressRef, EgressSpec, Hint, Latency,
+    Notice, Subject,
 };
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::media_push::{
@@ -128,6 +128,7 @@ impl EgressBackend for MediaPushEgress {
             seller_uid: start.spec.seller_uid,
             rtmp_url: start.publish_url.clone(),
             idle_timeout: self.settings.idle_timeout,
+            low_latency: start.spec.latency == Latency::Low,
             region: options.region,
         };
         let media_push = self.agora.media_push();

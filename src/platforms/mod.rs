@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::config::{AgoraSettings, Settings, SettingsProblem, VideoProfile};
-use crate::relay::{Capabilities, FeedReading, Recording};
+use crate::relay::{Capabilities, FeedReading, Latency, Recording};
 use crate::store::Store;
 use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
 use crate::vendors::lease::Lease;
@@ -158,6 +158,11 @@ pub trait Platform: std::fmt::Debug + Send + Sync {
     /// The conditions of this platform that need an operator.
     fn complaints(&self) -> Vec<Complaint>;
 
+    /// The LL-HLS manifest of a broadcast of low latency, from its HLS manifest. `None`: the platform has none.
+    fn low_latency_url(&self, _hls_url: &str) -> Option<String> {
+        None
+    }
+
     /// The hosts of players, manifests and pictures, as a content security policy names them.
     fn playback_hosts(&self) -> Vec<String>;
 
@@ -182,6 +187,8 @@ pub struct NewIngest {
     pub feed_timeout_seconds: u32,
     /// When recordings are deleted; `None`: never.
     pub delete_recording_after_days: Option<u16>,
+    /// How far buyers are behind.
+    pub latency: Latency,
 }
 
 /// The result of [`Platform::ensure_ingest`].

@@ -50,6 +50,60 @@ pub struct Capabilities {
     pub recordings: RecordingsKept,
     /// The most that the ingest takes.
     pub ingest_limits: IngestLimits,
+    /// Whether buyers can be near the seller.
+    #[serde(default)]
+    pub low_latency: LowLatency,
+}
+
+/// How far buyers are behind the seller.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Latency {
+    /// Plays everywhere, 5 to 15 seconds behind.
+    #[default]
+    Normal,
+    /// As near as the platform comes.
+    Low,
+}
+
+/// Whether a platform has broadcasts of low latency.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LowLatency {
+    /// It has none.
+    #[default]
+    Unavailable,
+    /// An ingest that asks for it has it.
+    OnRequest,
+    /// An ingest has it unless it asks for normal latency.
+    Usual,
+}
+
+impl LowLatency {
+    /// The latency of a relay that asks for this. `None`: the platform does not have it.
+    #[must_use]
+    pub fn choose(self, wanted: Option<Latency>) -> Option<Latency> {
+        match (self, wanted) {
+            (Self::Unavailable, Some(Latency::Low)) => None,
+            (Self::Usual, None) => Some(Latency::Low),
+            (Self::Unavailable | Self::OnRequest, None) => Some(Latency::Normal),
+            (_, Some(wanted)) => Some(wanted),
+        }
+    }
 }
 
 /// How a creation without an answer is repeated.
@@ -152,6 +206,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_relay_has_the_latency_it_asks_for_or_the_platforms_own() {
+        use Latency::{Low, Normal};
+        for (offered, unasked, low) in [
+            (LowLatency::Unavailable, Normal, None),
+            (LowLatency::OnRequest, Normal, Some(Low)),
+            (LowLatency::Usual, Low, Some(Low)),
+        ] {
+            assert_eq!(offered.choose(None), Some(unasked));
+            assert_eq!(offered.choose(Some(Low)), low);
+            assert_eq!(offered.choose(Some(Normal)), Some(Normal));
+        }
+    }
+
+    #[test]
     fn capabilities_are_stored_and_read_back() {
         let capabilities = Capabilities {
             create_repeat: CreateRepeat::IdempotencyKey {
@@ -170,6 +238,7 @@ mod tests {
                 max_sd_kbps: Some(1_500),
                 max_pixels: None,
             },
+            low_latency: LowLatency::Unavailable,
         };
         let stored = serde_json::to_value(&capabilities).unwrap();
         assert_eq!(

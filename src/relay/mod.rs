@@ -41,7 +41,8 @@ pub use action::{Action, ActionId, Call};
 pub use announcement::Announcement;
 pub use attribution::{IngestUse, user_of};
 pub use capabilities::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, PlatformName, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Latency, LowLatency, PlatformName,
+    Reconnect, RecordingsKept,
 };
 pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::capabilities::{Capabilities, PlatformName};
+use super::capabilities::{Capabilities, Latency, PlatformName};
 use super::cost::Prices;
 use super::egress::EgressSpec;
 use super::millis;
@@ -94,6 +94,8 @@ pub struct Spec {
     pub keep_ingest: bool,
     #[serde(default)]
     pub ingest_owner: IngestOwner,
+    #[serde(default)]
+    pub latency: Latency,
     pub platform: PlatformName,
     pub capabilities: Capabilities,
     pub egress: EgressSpec,

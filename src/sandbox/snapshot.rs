@@ -54,6 +54,7 @@ pub struct LiveInputSnapshot {
     /// In wall-clock time.
     pub created: DateTime<Utc>,
     pub recording_mode: String,
+    pub low_latency: bool,
     pub timeout_seconds: Option<u64>,
     /// Connected egresses, by sid or converter id.
     pub encoders: Vec<String>,
@@ -194,6 +195,7 @@ pub(super) fn of(
                 deleted: input.deleted,
                 created: input.created,
                 recording_mode: input.recording.mode.clone(),
+                low_latency: input.prefer_low_latency.unwrap_or_default(),
                 timeout_seconds: input.recording.timeout_seconds,
                 encoders: input
                     .connections
@@ -244,6 +246,7 @@ fn mux_stream(stream: &SimMuxStream) -> LiveInputSnapshot {
         deleted: stream.deleted,
         created: stream.created,
         recording_mode: "automatic".to_owned(),
+        low_latency: stream.settings.latency_mode == "low",
         timeout_seconds: Some(stream.settings.reconnect_window),
         encoders: stream.encoders(),
         playable: stream.playable(),
@@ -264,6 +267,7 @@ fn ivs_channel(channel: &SimChannel) -> LiveInputSnapshot {
         enabled: channel.key.is_some(),
         deleted: channel.deleted,
         created: channel.created,
+        low_latency: channel.settings.latency_mode == "LOW",
         recording_mode: match channel.settings.recording_configuration.as_str() {
             "" => "off".to_owned(),
             _ => "automatic".to_owned(),

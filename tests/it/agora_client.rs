@@ -107,6 +107,7 @@ fn task() -> RecordingTask {
 
 fn converter() -> NewConverter {
     NewConverter {
+        low_latency: false,
         name: "relaykeeper_0a1b2c3d_00ff_1".into(),
         channel: "show68".into(),
         seller_uid: 201,

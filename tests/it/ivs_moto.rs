@@ -77,6 +77,7 @@ fn permit() -> PermitRequest {
 
 fn new(tag: &str) -> NewIngest {
     NewIngest {
+        latency: relaykeeper::relay::Latency::Low,
         tag: tag.to_owned(),
         title: "show".to_owned(),
         feed_timeout_seconds: 180,

@@ -32,6 +32,7 @@ mod ivs_moto;
 mod ivs_sdk;
 mod journals;
 mod kept_ingests;
+mod latency;
 mod lifecycle;
 mod logs;
 mod many;

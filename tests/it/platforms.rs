@@ -15,8 +15,8 @@ use relaykeeper::platforms::{
     TaggedIngests, WatchedIngest,
 };
 use relaykeeper::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, FeedReading, Hint, IngestLimits, Notice, Reconnect,
-    Recording, RecordingPlace, RecordingState, RecordingsKept, ResourceTag, Subject,
+    Capabilities, CreateRepeat, FeedPollCost, FeedReading, Hint, IngestLimits, LowLatency, Notice,
+    Reconnect, Recording, RecordingPlace, RecordingState, RecordingsKept, ResourceTag, Subject,
 };
 use relaykeeper::sandbox::SimulatedVendors;
 use relaykeeper::vendors::governor::{Governor, PermitRequest};
@@ -181,6 +181,7 @@ impl Platform for Kiosk {
                 max_sd_kbps: None,
                 max_pixels: None,
             },
+            low_latency: LowLatency::Unavailable,
         }
     }
 
@@ -608,7 +609,7 @@ async fn a_relay_outlives_its_platforms_credentials_and_its_cleanup_jobs_wait_fo
 }
 
 #[tokio::test]
-async fn a_start_with_recordings_is_refused_where_the_platform_keeps_none() {
+async fn a_start_that_needs_what_the_platform_lacks_is_refused() {
     let fair = fair_with(AgoraBackend::MediaPush, RecordingsKept::Nowhere).await;
     let Fair { kiosk, service, .. } = &fair;
     let path = "/v1/channels/42/start";
@@ -618,6 +619,16 @@ async fn a_start_with_recordings_is_refused_where_the_platform_keeps_none() {
     assert!(
         detail.contains("kiosk") && detail.contains("recordings"),
         "{detail}"
+    );
+    let mut near = on_the_kiosk();
+    near["latency"] = "low".into();
+    near["enable_recording"] = false.into();
+    let refused = service.post(path, &[], &near).await;
+    refused.is_problem(422, "unsupported");
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert_eq!(
+        detail,
+        "the platform kiosk has no low latency. Leave latency out."
     );
     assert_eq!(kiosk.count("ensure_ingest"), 0);
     let mut unrecorded = on_the_kiosk();

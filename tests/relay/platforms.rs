@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relaykeeper::mux;
 use relaykeeper::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, LowLatency, Reconnect, RecordingsKept,
 };
 
 /// What a platform promises, and what its answers tell.
@@ -81,6 +81,7 @@ impl Platform {
                     max_sd_kbps: None,
                     max_pixels: None,
                 },
+                low_latency: LowLatency::OnRequest,
             },
             quirks: Quirks {
                 tells_publishing: true,

@@ -42,6 +42,7 @@ fn spec(egress: EgressSpec, recording: bool, keep: bool, lacks: u16) -> Spec {
             0 => IngestOwner::Relay,
             _ => IngestOwner::Channel,
         },
+        latency: Latency::Normal,
         platform: PlatformName::new("platform"),
         capabilities: platform(lacks).capabilities,
         egress,

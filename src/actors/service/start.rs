@@ -89,12 +89,17 @@ impl RelayService {
         let platform = platform.ok_or_else(|| StartError::PlatformOff {
             on: platforms.names_of_all(),
         })?;
-        let recordings = platform.capabilities().recordings;
-        if request.enable_recording && recordings == RecordingsKept::Nowhere {
-            return Err(StartError::Unsupported {
-                platform: platform.name(),
-                capability: "recordings",
-            });
+        let capabilities = platform.capabilities();
+        let lacks = |capability, remedy| StartError::Unsupported {
+            platform: platform.name(),
+            capability,
+            remedy,
+        };
+        if request.enable_recording && capabilities.recordings == RecordingsKept::Nowhere {
+            return Err(lacks("recordings", "Set enable_recording to false"));
+        }
+        if capabilities.low_latency.choose(request.latency).is_none() {
+            return Err(lacks("low latency", "Leave latency out"));
         }
         // The insert decides. But a conflict there repeats its whole batch of writes, and a repeated start must not meet the quota.
         let channel_id = request.channel_id;

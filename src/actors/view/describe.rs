@@ -4,7 +4,7 @@ use strum::{IntoEnumIterator, VariantNames as _};
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
 use crate::egresses;
-use crate::relay::{IngestOwner, OutcomeCode, Phase, RecordingState, RelayStatus, Source};
+use crate::relay::{IngestOwner, Latency, OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
@@ -35,6 +35,13 @@ pub(crate) fn ingest_owner() -> Object {
     with_description(
         one_of(IngestOwner::VARIANTS),
         "Whose the ingest is: `relay` makes and removes its own, `channel` keeps one for all its relays.",
+    )
+}
+
+pub(crate) fn latency() -> Object {
+    with_description(
+        one_of(Latency::VARIANTS),
+        "How far buyers are behind the seller: `low` is as near as the platform comes.",
     )
 }
 

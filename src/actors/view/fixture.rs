@@ -34,6 +34,7 @@ fn capabilities() -> Capabilities {
             max_sd_kbps: None,
             max_pixels: None,
         },
+        low_latency: crate::relay::LowLatency::OnRequest,
     }
 }
 
@@ -52,6 +53,7 @@ fn spec(backend: &str) -> Spec {
         delete_recording_after_days: Some(30),
         keep_ingest: false,
         ingest_owner: crate::relay::IngestOwner::Relay,
+        latency: crate::relay::Latency::Normal,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
         egress: EgressSpec {

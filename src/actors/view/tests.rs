@@ -42,6 +42,7 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
   "is_live": false,
   "platform": "platform",
   "ingest_owner": "relay",
+  "latency": "normal",
   "hls_playback_url": "https://play.example/0123456789abcdef0123456789abcdef/manifest/video.m3u8",
   "dash_playback_url": "https://play.example/0123456789abcdef0123456789abcdef/manifest/video.mpd",
   "stream_key_id": "0123456789abcdef0123456789abcdef",

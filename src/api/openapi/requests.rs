@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::actors::view::describe;
 use crate::api::input::channel_name_schema;
-use crate::relay::IngestOwner;
+use crate::relay::{IngestOwner, Latency};
 use crate::store::DeliveryStatus;
 
 #[derive(IntoParams)]
@@ -105,6 +105,10 @@ fn ingest_owner() -> Object {
     describe::nullable(describe::ingest_owner())
 }
 
+fn latency() -> Object {
+    describe::nullable(describe::latency())
+}
+
 /// An empty value counts as absent.
 fn or_empty(mut words: Object) -> Object {
     if let Some(words) = &mut words.enum_values {
@@ -196,6 +200,9 @@ pub(in crate::api) struct StartBody {
     /// HLS URL is the same.
     #[schema(schema_with = ingest_owner)]
     pub(in crate::api) ingest_owner: Option<IngestOwner>,
+    /// How far buyers may be behind the seller, by default the platform's own. A platform without low latency: 422.
+    #[schema(schema_with = latency)]
+    pub(in crate::api) latency: Option<Latency>,
     /// The longest time live, by default `relay.max_duration` of the settings.
     #[schema(minimum = 60, maximum = 86400)]
     pub(in crate::api) max_duration_seconds: Option<u32>,

@@ -104,6 +104,7 @@ fn start_request(
         delete_recording_after_days: body.delete_recording_after_days,
         platform: body.platform,
         ingest_owner: body.ingest_owner,
+        latency: body.latency,
         request_key: None,
         wait: Duration::ZERO,
     })
@@ -134,10 +135,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         StartError::Failed(relay) => Problem::failed_start(&relay),
         StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
         StartError::PlatformOff { on } => platform_off(&on),
-        StartError::Unsupported { .. } => Problem::new(
-            Code::Unsupported,
-            format!("{error}. Set enable_recording to false."),
-        ),
+        StartError::Unsupported { .. } => Problem::new(Code::Unsupported, error.to_string()),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "This process starts no new relays.")
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, LowLatency, Reconnect, RecordingsKept,
 };
 
 /// Its facts.
@@ -33,5 +33,7 @@ pub fn capabilities() -> Capabilities {
             max_sd_kbps: None,
             max_pixels: None,
         },
+        // `cloudflare-stream.md §2.2`
+        low_latency: LowLatency::OnRequest,
     }
 }

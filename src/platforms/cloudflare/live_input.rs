@@ -13,6 +13,8 @@ use crate::platforms::wire::is_id;
 /// Otherwise a live input is neither recorded nor playable over HLS (`cloudflare-stream.md §2.2`).
 const MODE: &str = "automatic";
 
+const LOW_LATENCY: &str = "preferLowLatency";
+
 /// A live input to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLiveInput {
@@ -25,6 +27,8 @@ pub struct NewLiveInput {
     pub timeout_seconds: u32,
     /// `deleteRecordingAfterDays`: 30 to 1,096, or never.
     pub delete_recording_after_days: Option<u16>,
+    /// `preferLowLatency`.
+    pub low_latency: bool,
 }
 
 impl NewLiveInput {
@@ -38,19 +42,24 @@ impl NewLiveInput {
                 "requireSignedURLs": false,
             },
         });
-        if let (Some(days), Some(object)) = (self.delete_recording_after_days, body.as_object_mut())
-        {
-            object.insert("deleteRecordingAfterDays".to_owned(), days.into());
+        if let Some(object) = body.as_object_mut() {
+            if let Some(days) = self.delete_recording_after_days {
+                object.insert("deleteRecordingAfterDays".to_owned(), days.into());
+            }
+            if self.low_latency {
+                object.insert(LOW_LATENCY.to_owned(), true.into());
+            }
         }
         body
     }
 
-    /// Null removes a retention; an absent field does not.
+    /// Null removes a retention; an absent field does not. Likewise with false.
     pub(super) fn update_body(&self) -> Value {
         let mut body = self.create_body();
         if let Some(object) = body.as_object_mut() {
             let days = self.delete_recording_after_days;
             object.insert("deleteRecordingAfterDays".to_owned(), days.into());
+            object.insert(LOW_LATENCY.to_owned(), self.low_latency.into());
         }
         body
     }
@@ -73,6 +82,10 @@ impl NewLiveInput {
             (
                 "deleteRecordingAfterDays",
                 echo.delete_recording_after_days != days,
+            ),
+            (
+                LOW_LATENCY,
+                echo.prefers_low_latency.unwrap_or_default() != self.low_latency,
             ),
             ("meta.relaykeeper", echo.tag.as_ref() != Some(&self.tag)),
             ("meta.name", echo.name.as_ref() != Some(&self.name)),
@@ -146,6 +159,8 @@ pub struct LiveInput {
     pub recording: RecordingSettings,
     /// How many days recordings are kept; absent means for ever.
     pub delete_recording_after_days: Option<u64>,
+    /// Whether there is LL-HLS; absent: no.
+    pub prefers_low_latency: Option<bool>,
 }
 
 /// A live input in a list: without credentials, settings and status (`cloudflare-stream.md §2.10`).
@@ -214,6 +229,8 @@ pub(super) struct WireLiveInput {
     pub(super) enabled: Option<bool>,
     #[serde(default, deserialize_with = "count")]
     delete_recording_after_days: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
+    prefer_low_latency: Option<bool>,
 }
 
 impl WireLiveInput {
@@ -265,6 +282,7 @@ impl WireLiveInput {
                 require_signed_urls: recording.require_signed_urls,
             },
             delete_recording_after_days: self.delete_recording_after_days,
+            prefers_low_latency: self.prefer_low_latency,
         }
     }
 

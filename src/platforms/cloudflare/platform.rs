@@ -21,7 +21,7 @@ use crate::platforms::{
     WatchedIngest,
 };
 use crate::relay::{
-    Capabilities, FeedReading, FeedSession, Recording, RecordingPlace, RecordingState,
+    Capabilities, FeedReading, FeedSession, Latency, Recording, RecordingPlace, RecordingState,
 };
 use crate::store::Store;
 use crate::vendors::governor::{Governor, PermitRequest, Priority};
@@ -369,6 +369,11 @@ impl Platform for CloudflarePlatform {
         host.into_iter().chain(lifecycle).collect()
     }
 
+    /// `cloudflare-stream.md §3.1`
+    fn low_latency_url(&self, hls_url: &str) -> Option<String> {
+        Some(format!("{hls_url}?protocol=llhls"))
+    }
+
     fn playback_hosts(&self) -> Vec<String> {
         let customer = self.client.customer().configured_origin();
         HOSTS
@@ -394,6 +399,7 @@ impl From<&NewIngest> for NewLiveInput {
             name: settings.title.clone(),
             timeout_seconds: settings.feed_timeout_seconds,
             delete_recording_after_days: settings.delete_recording_after_days,
+            low_latency: settings.latency == Latency::Low,
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) enum IvsOperation {
     GetChannel,
     CreateChannel,
     ListChannels,
+    UpdateChannel,
     DeleteChannel,
     ListStreamKeys,
     GetStreamKey,
@@ -47,6 +48,7 @@ impl IvsOperation {
             Self::GetChannel => "channels.get",
             Self::CreateChannel => "channels.create",
             Self::ListChannels => "channels.list",
+            Self::UpdateChannel => "channels.update",
             Self::DeleteChannel => "channels.delete",
             Self::ListStreamKeys => "stream_keys.list",
             Self::GetStreamKey => "stream_keys.get",
@@ -64,6 +66,7 @@ impl IvsOperation {
             Self::GetChannel => "ivs_get_channel",
             Self::CreateChannel => "ivs_create_channel",
             Self::ListChannels => "ivs_list_channels",
+            Self::UpdateChannel => "ivs_update_channel",
             Self::DeleteChannel => "ivs_delete_channel",
             Self::ListStreamKeys => "ivs_list_stream_keys",
             Self::GetStreamKey => "ivs_get_stream_key",
@@ -79,6 +82,7 @@ impl IvsOperation {
     fn writes(self) -> bool {
         match self {
             Self::CreateChannel
+            | Self::UpdateChannel
             | Self::DeleteChannel
             | Self::CreateStreamKey
             | Self::DeleteStreamKey

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{IvsChannelType, IvsSettings};
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, LowLatency, Reconnect, RecordingsKept,
 };
 
 /// The longest reconnect window of a recording configuration (`ivs.md §4.1`).
@@ -41,6 +41,8 @@ pub fn capabilities(settings: &IvsSettings, window: Option<Duration>) -> Capabil
             (true, false) => RecordingsKept::Platform,
         },
         ingest_limits: limits(settings.channel_type),
+        // `ivs.md §2.1`
+        low_latency: LowLatency::Usual,
     }
 }
 

@@ -16,6 +16,7 @@ use super::wire::{
 use crate::config::IvsSettings;
 use crate::platforms::NewIngest;
 use crate::platforms::wire::readable;
+use crate::relay::Latency;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, VendorError};
@@ -58,7 +59,7 @@ impl ChannelSettings {
         ]);
         let body = json!({
             "name": new.tag,
-            "latencyMode": "LOW",
+            "latencyMode": latency_mode(new),
             "type": self.channel_type,
             "authorized": false,
             "insecureIngest": false,
@@ -80,6 +81,10 @@ impl ChannelSettings {
                 "type",
                 echo.channel_type.as_deref() != Some(self.channel_type.as_str()),
             ),
+            (
+                "latencyMode",
+                echo.latency_mode.as_deref() != Some(latency_mode(new)),
+            ),
             ("authorized", echo.authorized == Some(true)),
             (
                 "recordingConfigurationArn",
@@ -90,6 +95,13 @@ impl ChannelSettings {
         .filter(|(_, differs)| *differs)
         .map(|(field, _)| field.to_owned())
         .collect()
+    }
+}
+
+fn latency_mode(new: &NewIngest) -> &'static str {
+    match new.latency {
+        Latency::Normal => "NORMAL",
+        Latency::Low => "LOW",
     }
 }
 
@@ -155,6 +167,21 @@ impl IvsApi {
             )
             .await?;
         Ok(answer.channel)
+    }
+
+    /// Sets what may be changed and differs, the latency; [`Class::Conflict`] during the broadcast (`ivs.md §2.7`).
+    pub(super) async fn update_channel(
+        &self,
+        permit: PermitRequest,
+        arn: &str,
+        settings: &NewIngest,
+    ) -> Result<(), VendorError> {
+        let mode = latency_mode(settings);
+        if self.channel(permit, arn).await?.latency_mode.as_deref() == Some(mode) {
+            return Ok(());
+        }
+        let body = json!({ "arn": arn, "latencyMode": mode });
+        self.send(permit, IvsOperation::UpdateChannel, body).await
     }
 
     /// Summaries of the region's channels, ours and others', or of those with this name.
@@ -358,6 +385,7 @@ mod tests {
 
     fn new(title: &str) -> NewIngest {
         NewIngest {
+            latency: Latency::Low,
             tag: "dep_0_relay_1".into(),
             title: title.into(),
             feed_timeout_seconds: 180,

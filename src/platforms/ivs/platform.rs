@@ -318,16 +318,25 @@ impl Platform for IvsPlatform {
         }))
     }
 
-    /// The key stays: who still has an earlier one is the affair of [`Platform::renew_key`]. There is nothing to change: the settings
-    /// of a recording are those of its configuration.
+    /// The key stays: who still has an earlier one is the affair of [`Platform::renew_key`]. The settings of a recording are those of
+    /// its configuration.
     async fn end_broadcast(
         &self,
         permit: PermitRequest,
         ingest: &str,
-        _: &NewIngest,
+        settings: &NewIngest,
     ) -> Result<Option<String>, VendorError> {
         let stream = self.api.stream(permit, ingest).await?;
         self.stop(permit, ingest).await?;
+        // A broadcast that is stopped still counts as one for a while.
+        let updated = self.api.update_channel(permit, ingest, settings).await;
+        updated.map_err(|error| match error.class {
+            Class::Conflict => VendorError {
+                class: Class::Unavailable,
+                ..error
+            },
+            _ => error,
+        })?;
         if !self.api.has_key(permit, ingest).await? {
             self.api.create_key(permit, ingest).await?;
         }

@@ -26,6 +26,8 @@ pub(super) struct Channel {
     #[serde(default, rename = "type", deserialize_with = "lenient")]
     pub(super) channel_type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    pub(super) latency_mode: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) authorized: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     recording_configuration_arn: Option<String>,

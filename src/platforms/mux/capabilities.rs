@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::relay::{
-    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, Reconnect, RecordingsKept,
+    Capabilities, CreateRepeat, FeedPollCost, IngestLimits, LowLatency, Reconnect, RecordingsKept,
 };
 
 /// In seconds (`mux.md §2.4`).
@@ -34,5 +34,7 @@ pub fn capabilities() -> Capabilities {
             max_sd_kbps: None,
             max_pixels: Some(1920 * 1080),
         },
+        // `mux.md §2.1`
+        low_latency: LowLatency::OnRequest,
     }
 }

@@ -12,6 +12,7 @@ use super::wire::{LiveStream, Status};
 use crate::platforms::NewIngest;
 use crate::platforms::api::ApiCall;
 use crate::platforms::wire::readable;
+use crate::relay::Latency;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, VendorError};
@@ -30,7 +31,7 @@ const MOST_PAGES: usize = 100;
 fn body(new: &NewIngest) -> Value {
     json!({
         "playback_policies": ["public"],
-        "latency_mode": "standard",
+        "latency_mode": latency_mode(new),
         "reconnect_window": window(new),
         "passthrough": new.tag,
         "new_asset_settings": { "playback_policies": ["public"], "passthrough": new.tag },
@@ -39,6 +40,13 @@ fn body(new: &NewIngest) -> Value {
 
 fn window(new: &NewIngest) -> u64 {
     u64::from(new.feed_timeout_seconds).min(LONGEST_WINDOW)
+}
+
+fn latency_mode(new: &NewIngest) -> &'static str {
+    match new.latency {
+        Latency::Normal => "standard",
+        Latency::Low => "low",
+    }
 }
 
 /// The settings that an answer returns otherwise than requested.
@@ -55,7 +63,7 @@ fn differences(new: &NewIngest, echo: &LiveStream) -> Vec<String> {
         ),
         (
             "latency_mode",
-            echo.latency_mode.as_deref() != Some("standard"),
+            echo.latency_mode.as_deref() != Some(latency_mode(new)),
         ),
         (
             "new_asset_settings.playback_policies",
@@ -101,21 +109,22 @@ impl MuxApi {
         Ok((created, ignored))
     }
 
-    /// Sets what may be changed and differs: for how long a broadcast waits for its encoder.
+    /// Sets what may be changed and differs: the latency, and for how long a broadcast waits for its encoder.
     pub(super) async fn update(
         &self,
         permit: PermitRequest,
         stream: &LiveStream,
         settings: &NewIngest,
     ) -> Result<(), VendorError> {
-        let wanted = window(settings);
-        if stream.reconnect_window == Some(wanted) {
+        let (wanted, mode) = (window(settings), latency_mode(settings));
+        if stream.reconnect_window == Some(wanted) && stream.latency_mode.as_deref() == Some(mode) {
             return Ok(());
         }
         let path = with(&[&stream.id]);
         let call = ApiCall::new("live_streams.update", Method::PATCH, path);
-        self.send(permit, call.body(json!({ "reconnect_window": wanted })))
-            .await
+        // The window's default depends on the latency (`mux.md §2.4`): both are sent.
+        let body = json!({ "latency_mode": mode, "reconnect_window": wanted });
+        self.send(permit, call.body(body)).await
     }
 
     pub(super) async fn get(

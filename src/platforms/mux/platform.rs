@@ -403,6 +403,11 @@ impl Platform for MuxPlatform {
         complaint.into_iter().collect()
     }
 
+    /// The manifest has one URL, whatever the latency (`mux.md §3.1`).
+    fn low_latency_url(&self, hls_url: &str) -> Option<String> {
+        Some(hls_url.to_owned())
+    }
+
     fn playback_hosts(&self) -> Vec<String> {
         self.host.urls().hosts()
     }

@@ -34,6 +34,7 @@ pub(super) fn capabilities() -> Capabilities {
             max_sd_kbps: None,
             max_pixels: None,
         },
+        low_latency: crate::relay::LowLatency::OnRequest,
     }
 }
 
@@ -55,6 +56,7 @@ pub(super) fn spec(egress: EgressSpec) -> Spec {
         delete_recording_after_days: Some(30),
         keep_ingest: false,
         ingest_owner: crate::relay::IngestOwner::Relay,
+        latency: crate::relay::Latency::Normal,
         platform: PlatformName::new("platform"),
         capabilities: capabilities(),
         egress,

@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::relay::Latency;
 use crate::store::JsonText;
 
 /// The holder while a cleanup job renews the key.
@@ -53,6 +54,8 @@ pub struct KeptIngestOptions {
     pub title: String,
     pub feed_timeout_seconds: u32,
     pub delete_recording_after_days: Option<u16>,
+    #[serde(default)]
+    pub latency: Latency,
 }
 
 impl Model {

@@ -98,8 +98,28 @@ async fn all_settings_are_sent_once_more_when_one_was_ignored() {
             "meta": { "name": "channel 42", "relaykeeper": TAG },
             "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false },
             "deleteRecordingAfterDays": 30,
+            "preferLowLatency": false,
         })
     );
+}
+
+#[tokio::test]
+async fn low_latency_that_stays_unanswered_is_reported_and_the_live_input_is_used() {
+    let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
+    on(&server, "PUT", &stream(&input()), ok(live_input())).await;
+    let mut new = new_live_input();
+    new.low_latency = true;
+    let created = client(&server)
+        .create_live_input(permit(), &new)
+        .await
+        .unwrap();
+    assert_eq!(created.echo_differs, ["preferLowLatency"]);
+    for request in requests(&server).await {
+        assert_eq!(
+            request.body_json::<Value>().unwrap()["preferLowLatency"],
+            true
+        );
+    }
 }
 
 #[tokio::test]

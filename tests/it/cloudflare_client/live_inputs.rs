@@ -179,6 +179,7 @@ async fn a_live_input_is_disabled_when_the_answer_is_that_live_input_and_does_no
 #[tokio::test]
 async fn enabling_sends_all_settings_and_is_done_unless_the_answer_says_disabled() {
     let settings = NewLiveInput {
+        low_latency: false,
         tag: "tag".into(),
         name: "show".into(),
         timeout_seconds: 30,
@@ -192,7 +193,8 @@ async fn enabling_sends_all_settings_and_is_done_unless_the_answer_says_disabled
     assert_eq!(
         requests(&server).await[0].body_json::<Value>().unwrap(),
         json!({
-            "enabled": true, "deleteRecordingAfterDays": null, "meta": {"name": "show", "relaykeeper": "tag"},
+            "enabled": true, "deleteRecordingAfterDays": null, "preferLowLatency": false,
+            "meta": {"name": "show", "relaykeeper": "tag"},
             "recording": {"mode": "automatic", "timeoutSeconds": 30, "requireSignedURLs": false},
         })
     );

@@ -50,6 +50,7 @@ pub(crate) fn permit() -> PermitRequest {
 
 pub(crate) fn new_live_input() -> NewLiveInput {
     NewLiveInput {
+        low_latency: false,
         tag: TAG.into(),
         name: "channel 42".into(),
         timeout_seconds: 180,

@@ -21,6 +21,7 @@ on_both_databases!(
 
 fn kept(channel_id: i64, ingest: &str, holder: Option<&StoredRelay>) -> KeptIngestRow {
     let options = KeptIngestOptions {
+        latency: relaykeeper::relay::Latency::Normal,
         title: "show".into(),
         feed_timeout_seconds: 180,
         delete_recording_after_days: None,

@@ -38,6 +38,7 @@ pub fn new(tag: &str) -> NewIngest {
         title: "show68 (channel 42)".to_owned(),
         feed_timeout_seconds: 180,
         delete_recording_after_days: Some(30),
+        latency: relaykeeper::relay::Latency::Normal,
     }
 }
 

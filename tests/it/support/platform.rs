@@ -153,6 +153,7 @@ impl TestPlatform {
             title: "another's".into(),
             feed_timeout_seconds: 180,
             delete_recording_after_days: None,
+            latency: relaykeeper::relay::Latency::Normal,
         };
         let platform = platforms.get(self.name()).unwrap();
         platform.ensure_ingest(permit, &new).await.unwrap()

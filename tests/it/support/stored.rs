@@ -36,6 +36,7 @@ pub fn requested(
         delete_recording_after_days: Some(30),
         keep_ingest: false,
         ingest_owner: relaykeeper::relay::IngestOwner::Relay,
+        latency: relaykeeper::relay::Latency::Normal,
         platform: PlatformName::new("cloudflare"),
         capabilities: cloudflare::capabilities(),
         egress: EgressSpec {

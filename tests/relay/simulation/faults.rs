@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Class, EgressSpec, IngestOwner, Namespace, PlatformName, Prices, Spec, Timing,
+    Class, EgressSpec, IngestOwner, Latency, Namespace, PlatformName, Prices, Spec, Timing,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,7 @@ pub fn spec(dice: &mut Dice, platform: &Platform) -> Spec {
         delete_recording_after_days: Some(30),
         keep_ingest: dice.chance(200),
         ingest_owner: IngestOwner::Relay,
+        latency: Latency::Normal,
         platform: PlatformName::new("platform"),
         capabilities: platform.capabilities.clone(),
         egress,

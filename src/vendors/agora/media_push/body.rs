@@ -12,6 +12,9 @@ const AUDIO_BITRATE: u32 = 128;
 /// The least audio and video together that every platform accepts, in kbit/s.
 const MIN_BITRATE: u32 = 2_000;
 
+/// The least time between key frames that every platform accepts.
+const SHORTEST_GOP_SECONDS: u32 = 2;
+
 /// Agora's limit for video, in kbit/s.
 const MAX_BITRATE: u32 = 10_000;
 
@@ -113,7 +116,7 @@ pub(super) fn create<'a>(
         MediaPushMode::Transcoded => StreamOptions::TranscodeOptions(Transcode {
             rtc_channel: &new.channel,
             audio_options: audio(new.seller_uid),
-            video_options: video(new.seller_uid, &settings.video),
+            video_options: video(new, &settings.video),
         }),
     };
     CreateBody {
@@ -138,9 +141,13 @@ fn audio(seller_uid: u32) -> AudioProfile {
 
 /// The whole seller on a black canvas, clamped to what every platform accepts: key frames 2 to 10 s apart, 2 Mbit/s with
 /// the audio.
-fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfile {
+fn video(new: &NewConverter, video: &config::MediaPushVideoSettings) -> VideoProfile {
     let (width, height) = (video.width, video.height);
     let frame_rate = video.frame_rate.clamp(1, 30);
+    let gop_seconds = match new.low_latency {
+        true => SHORTEST_GOP_SECONDS,
+        false => video.gop_seconds.clamp(SHORTEST_GOP_SECONDS, 10),
+    };
     VideoProfile {
         canvas: Canvas {
             width,
@@ -149,7 +156,7 @@ fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfil
         },
         layout_type: 0,
         layout: [Layout {
-            rtc_stream_uid: seller_uid,
+            rtc_stream_uid: new.seller_uid,
             region: Region {
                 x_pos: 0,
                 y_pos: 0,
@@ -160,9 +167,10 @@ fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfil
             fill_mode: "fit",
         }],
         codec: "H.264",
-        codec_profile: "main",
+        // Baseline has no B-frames.
+        codec_profile: if new.low_latency { "baseline" } else { "main" },
         frame_rate,
-        gop: video.gop_seconds.clamp(2, 10) * frame_rate,
+        gop: gop_seconds * frame_rate,
         bitrate: video
             .bitrate_kbps
             .clamp(MIN_BITRATE - AUDIO_BITRATE, MAX_BITRATE),
@@ -173,6 +181,18 @@ fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfil
 mod tests {
     use super::*;
 
+    fn new(low_latency: bool) -> NewConverter {
+        NewConverter {
+            name: "name".into(),
+            channel: "show".into(),
+            seller_uid: 7,
+            rtmp_url: "rtmps://ingest.example/key".into(),
+            idle_timeout: std::time::Duration::from_secs(60),
+            low_latency,
+            region: "na".into(),
+        }
+    }
+
     #[test]
     fn settings_that_a_platform_would_refuse_are_clamped() {
         let small = config::MediaPushVideoSettings {
@@ -182,8 +202,16 @@ mod tests {
             gop_seconds: 1,
             bitrate_kbps: 800,
         };
-        let sent = video(7, &small);
+        let sent = video(&new(false), &small);
         assert_eq!(sent.gop, 30);
         assert_eq!(sent.bitrate + AUDIO_BITRATE, 2_000);
+    }
+
+    #[test]
+    fn low_latency_needs_a_key_frame_every_two_seconds_and_no_b_frames() {
+        let settings = config::MediaPushVideoSettings::default();
+        let (normal, low) = (video(&new(false), &settings), video(&new(true), &settings));
+        assert_eq!((normal.codec_profile, normal.gop), ("main", 120));
+        assert_eq!((low.codec_profile, low.gop), ("baseline", 60));
     }
 }

@@ -46,6 +46,8 @@ pub struct NewConverter {
     pub rtmp_url: SecretString,
     /// The converter ends this long after the seller left; Agora clamps it to 5 s to 24 h.
     pub idle_timeout: Duration,
+    /// Whether buyers are near: key frames every 2 s, and no B-frames (`agora.md §4.12`).
+    pub low_latency: bool,
     /// `cn`, `ap`, `na` or `eu`; later calls must use the same (`agora.md §4.1`).
     pub region: String,
 }
