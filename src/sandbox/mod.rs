@@ -102,6 +102,7 @@ mod cloudflare;
 mod control;
 mod customer;
 mod egress;
+mod environment;
 mod fault;
 mod host;
 mod http;
