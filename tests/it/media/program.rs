@@ -1,25 +1,39 @@
 //! `relaykeeper sandbox --media` as a program.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::support::service::{API_TOKEN, Service, show, until};
 
+const SOON: Duration = Duration::from_secs(20);
+
+/// Killed when dropped.
 fn sandbox(folder: &tempfile::TempDir) -> Command {
     let mut sandbox = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     sandbox
         .args(["sandbox", "--media"])
         .env_clear()
-        .current_dir(folder);
+        .current_dir(folder)
+        .kill_on_drop(true);
     sandbox
 }
 
-#[test]
-fn it_needs_ffmpeg_and_real_seconds() {
+/// What it says when it refuses to start.
+async fn refusal(sandbox: &mut Command) -> String {
+    let ended = timeout(SOON, sandbox.output()).await;
+    let ended = ended.expect("it goes on").unwrap();
+    assert!(!ended.status.success());
+    String::from_utf8(ended.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn it_needs_ffmpeg_and_real_seconds() {
     let folder = tempfile::tempdir().unwrap();
-    let said = sandbox(&folder).env("PATH", "").output().unwrap();
-    let errors = String::from_utf8(said.stderr).unwrap();
-    assert!(!said.status.success());
+    let errors = refusal(sandbox(&folder).env("PATH", "")).await;
     assert!(
         errors.contains("install it, for example with `apt-get install ffmpeg`"),
         "{errors}"
@@ -29,8 +43,7 @@ fn it_needs_ffmpeg_and_real_seconds() {
         &["--demo"],
         &["--demo-fleet", "3"],
     ] {
-        let said = sandbox(&folder).args(other).output().unwrap();
-        let errors = String::from_utf8(said.stderr).unwrap();
+        let errors = refusal(sandbox(&folder).args(other)).await;
         assert!(errors.contains("cannot be used with"), "{errors}");
     }
 }
@@ -69,17 +82,21 @@ async fn its_encoders_end_when_it_is_killed() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let mut lines = lines.map(Result::unwrap);
-    let url = lines.find_map(|line| Some(line.trim().strip_prefix("address ")?.trim().to_owned()));
-    let service = Service::at(url.unwrap());
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let url = loop {
+        let line = lines.next_line().await.unwrap().expect("an address");
+        if let Some(address) = line.trim().strip_prefix("address ") {
+            break address.trim().to_owned();
+        }
+    };
+    let service = Service::at(url);
     service.start_channel(42, &show("show68")).await;
-    until("an encoder", async || !children(program.id()).is_empty()).await;
-    let encoders = children(program.id());
-    program.kill().unwrap();
-    program.wait().unwrap();
-    until("without encoders", async || {
+    let process = program.id().unwrap();
+    until("an encoder", async || !children(process).is_empty()).await;
+    let encoders = children(process);
+    program.kill().await.unwrap();
+    let are_gone = until("without encoders", async || {
         !encoders.iter().any(|one| is_running(one))
-    })
-    .await;
+    });
+    assert!(timeout(SOON, are_gone).await.is_ok(), "{encoders:?}");
 }
