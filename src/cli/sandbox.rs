@@ -225,10 +225,15 @@ fn introduce(
     println!("  admin token   {}", endpoint.admin_token.expose_secret());
     println!("  database      ./{DATABASE}, new for each run");
     println!("  vendors       {control}/control/state shows their objects\n");
+    let latency = if args.media {
+        ",\"latency\":\"low\""
+    } else {
+        ""
+    };
     println!("Start a channel, read it, stop it:\n");
     println!(
         "  curl -X POST {url}/v1/channels/42/start -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
-         -d '{{\"channel_name\":\"show68\",\"seller_uid\":12345}}'"
+         -d '{{\"channel_name\":\"show68\",\"seller_uid\":12345{latency}}}'"
     );
     println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
     println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");

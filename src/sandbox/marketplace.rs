@@ -53,6 +53,7 @@ struct MessageRelay {
     channel_id: i64,
     channel_name: String,
     platform: String,
+    latency: String,
     phase: String,
     hls_playback_url: Option<String>,
     recording_url: Option<String>,
@@ -72,9 +73,9 @@ impl Shows {
             return;
         };
         let relay = message.data.relay;
-        // The simulated Cloudflare has low-latency HLS of each live input.
-        let low_latency = match relay.platform.as_str() {
-            "cloudflare" => "?protocol=llhls",
+        // `ll_hls_url` of the channel's playback.
+        let low_latency = match (relay.platform.as_str(), relay.latency.as_str()) {
+            ("cloudflare", "low") => "?protocol=llhls",
             _ => "",
         };
         let show = Show {
@@ -289,7 +290,8 @@ mod tests {
     fn a_late_message_of_an_earlier_relay_does_not_hide_the_newest_one() {
         let shows = Shows::default();
         let tell = |id: &str, phase: &str| {
-            let relay = json!({"id": id, "channel_id": 42, "channel_name": "show68", "platform": "cloudflare", "phase": phase});
+            let relay = json!({"id": id, "channel_id": 42, "channel_name": "show68", "platform": "cloudflare", "latency": "low",
+                "phase": phase});
             shows.take(json!({"data": {"relay": relay}}).to_string().as_bytes());
         };
         let phase = || shows.of(42).borrow().phase.clone().unwrap();

@@ -11,3 +11,4 @@ mod operator;
 mod past;
 mod recorder_page;
 mod thousands;
+mod whole_path;

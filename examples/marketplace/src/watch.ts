@@ -29,7 +29,10 @@ export function watchServer(platforms: string): { server: Server; take: (message
     // Ids are in the order of time: a late message of an earlier relay does not hide the newest one.
     if (relay.id < channel.relay) return;
     channel.relay = relay.id;
-    channel.show = { title: relay.channel_name, phase: relay.phase, hls_url: relay.hls_playback_url ?? null, recording_url: relay.recording_url ?? null };
+    // `ll_hls_url` of the channel's playback.
+    const query = relay.latency === "low" && relay.platform === "cloudflare" ? "?protocol=llhls" : "";
+    const hls_url = relay.hls_playback_url ? relay.hls_playback_url + query : null;
+    channel.show = { title: relay.channel_name, phase: relay.phase, hls_url, recording_url: relay.recording_url ?? null };
     for (const buyer of channel.buyers) buyer.write(event(channel.show));
   }
 

@@ -36,12 +36,29 @@ impl Browser {
 
     /// With further flags. Paths are below `base`.
     pub(crate) async fn open_with(base: &str, further: &[&str]) -> Self {
+        let flags = [&["--headless", "--hide-scrollbars"], further].concat();
+        let browser = Self::launch(base, &flags, &[]).await;
+        browser.size(1280, 900).await;
+        browser
+    }
+
+    /// On a screen of 640x360 and with a sound card, which the environment names.
+    pub(crate) async fn on_screen(
+        base: &str,
+        environment: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Self {
+        let kiosk = ["--kiosk", "--window-position=0,0", "--window-size=640,360"];
+        let flags = [&kiosk[..], flags].concat();
+        Self::launch(base, &flags, environment).await
+    }
+
+    async fn launch(base: &str, further: &[&str], environment: &[(&str, &str)]) -> Self {
         // Of two drivers that start at once and choose the same port, one exits.
-        let started = (0..5).find_map(|_| start_driver());
+        let started = (0..5).find_map(|_| start_driver(environment));
         let (driver, port) = started.expect("a chromedriver that says its port");
         let profile = tempfile::tempdir().unwrap();
         let flags = [
-            "--headless",
             "--no-sandbox",
             "--disable-gpu",
             "--disable-quic",
@@ -50,7 +67,6 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            "--hide-scrollbars",
             // No page may wait for another host.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
@@ -58,7 +74,8 @@ impl Browser {
         let folder = format!("--user-data-dir={}", profile.path().display());
         flags.push(&folder);
         let wanted = json!({"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": {"args": flags},
+            // Without the bar that says that a program drives the browser.
+            "goog:chromeOptions": {"args": flags, "excludeSwitches": ["enable-automation"]},
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -72,7 +89,6 @@ impl Browser {
         let opened = browser.ask("", wanted).await;
         let id = opened["sessionId"].as_str().unwrap();
         browser.session = format!("{}/{id}", browser.session);
-        browser.size(1280, 900).await;
         browser
     }
 
@@ -241,9 +257,10 @@ impl Browser {
 }
 
 /// A driver and its port; `None` if it did not start.
-fn start_driver() -> Option<(Child, u16)> {
+fn start_driver(environment: &[(&str, &str)]) -> Option<(Child, u16)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -45,8 +45,8 @@ const SILENT_AGORA: &str = r#"
 
 /// How often the page reports presence without a change.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-const WEB_SDK: &str = include_str!("recorder_page/web_sdk.js");
-const PARTICIPANTS: &str = include_str!("recorder_page/participants.js");
+pub(super) const WEB_SDK: &str = include_str!("recorder_page/web_sdk.js");
+pub(super) const PARTICIPANTS: &str = include_str!("recorder_page/participants.js");
 /// The shares of a screenshot's pixels that are red and lime.
 const SHARES: &str = "async () => {
   const bytes = Uint8Array.from(atob(window.picture), (one) => one.charCodeAt(0));
@@ -64,7 +64,7 @@ const SHARES: &str = "async () => {
   return [red, lime].map((count) => count * 4 / data.length);
 }";
 
-fn link(stage: &Stage, relay: &Value, ready: Ready) -> String {
+pub(super) fn link(stage: &Stage, relay: &Value, ready: Ready) -> String {
     let mut settings = settings(&stage.vendors, AgoraBackend::CloudRecording, "");
     settings.server.public_url.clone_from(&stage.service.url);
     let links = Links::new(&settings.agora, &settings.server.public_url).unwrap();

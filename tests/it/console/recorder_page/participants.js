@@ -4,7 +4,8 @@ const audio = new AudioContext();
 const participants = {};
 let joined = false;
 
-window.enter = (uid, colour, tone) => {
+// `clock`: bars of the wall clock and their inverse in the top rows, as in the pictures of the simulated Agora.
+window.enter = (uid, colour, tone, clock = false) => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [640, 360];
   const picture = canvas.getContext("2d");
@@ -18,6 +19,16 @@ window.enter = (uid, colour, tone) => {
     picture.globalAlpha = 0.1;
     picture.fillStyle = frame % 2 ? "black" : "white";
     picture.fillRect(0, 0, 640, 360);
+    if (!clock) return;
+    picture.globalAlpha = 1;
+    const now = Date.now() % 2 ** 32;
+    for (let bar = 0; bar < 32; bar += 1) {
+      const bit = Math.floor(now / 2 ** (31 - bar)) % 2;
+      for (const [row, white] of [[0, bit], [40, 1 - bit]]) {
+        picture.fillStyle = white ? "white" : "black";
+        picture.fillRect(bar * 20, row, 20, 40);
+      }
+    }
   };
   paint();
   const painting = setInterval(paint, 66);
