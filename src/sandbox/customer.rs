@@ -7,7 +7,7 @@ use serde_json::json;
 use super::calls::VendorCall;
 use super::host::{Host, public_host};
 use super::http::{CallContext, SimRequest, SimResponse};
-use super::media::{STILL, Shown, is_media_file};
+use super::media::{LiveParts, STILL, Shown, is_media_file};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
 const PLAYLIST: &str = "application/x-mpegURL";
@@ -97,6 +97,14 @@ fn is_browser(ask: &SimRequest) -> bool {
         .is_some_and(|agent| agent.starts_with("Mozilla/"))
 }
 
+/// `cloudflare-stream.md §3.1`
+fn parts(input: &SimLiveInput) -> LiveParts {
+    match input.prefer_low_latency {
+        Some(true) => LiveParts::OnRequest,
+        Some(false) | None => LiveParts::Never,
+    }
+}
+
 fn manifest(
     cx: &CallContext<'_>,
     input: Option<&SimLiveInput>,
@@ -117,7 +125,7 @@ fn manifest(
                 return SimResponse::empty(204);
             }
             (length, is_over) = (input.shown(cx.now), false);
-            Shown::live(input.broadcast.as_ref(), length)
+            Shown::live(input.broadcast.as_ref(), length, parts(input))
         }
         (Some(false), None, Some(video)) => match video.state {
             SimVideoState::Live => {
@@ -130,7 +138,7 @@ fn manifest(
                     return SimResponse::empty(204);
                 };
                 (length, is_over) = (holder.shown(cx.now), false);
-                Shown::live(video.broadcast.as_ref(), length)
+                Shown::live(video.broadcast.as_ref(), length, parts(holder))
             }
             SimVideoState::Processing { .. } | SimVideoState::Ready => {
                 (length, is_over) = (video.length, true);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::calls::VendorCall;
 use super::super::host::{Host, public_host};
 use super::super::http::{CallContext, SimRequest, SimResponse};
-use super::super::media::Shown;
+use super::super::media::{LiveParts, Shown};
 
 pub(in crate::sandbox) const HOST: Host = public_host(route, dispatch);
 
@@ -46,7 +46,8 @@ fn live(cx: &CallContext<'_>) -> SimResponse {
         return SimResponse::text(403, "text/plain", "Forbidden");
     }
     let length = cx.now.saturating_sub(since);
-    let shown = Shown::live(channel.broadcast.as_ref(), length);
+    // Low latency is the affair of IVS's own player (`ivs.md §3.2`).
+    let shown = Shown::live(channel.broadcast.as_ref(), length, LiveParts::Never);
     match cx.ask.part(4) {
         "" => {
             let media = format!("{name}/720p30.m3u8");
@@ -67,7 +68,7 @@ fn recorded(cx: &CallContext<'_>) -> SimResponse {
     let (folder, file) = key.rsplit_once('/').unwrap_or_default();
     let is_listed = bucket.contains_key(&format!("{folder}/playlist.m3u8"));
     match is_listed && !cx.world.options.media {
-        true => Shown::live(None, Duration::ZERO).file(file),
+        true => Shown::live(None, Duration::ZERO, LiveParts::Never).file(file),
         false => not_found(),
     }
 }

@@ -15,5 +15,5 @@ mod test_video;
 pub(super) use broadcast::{Broadcast, Part};
 pub(super) use publisher::{check_ffmpeg, run as run_publisher};
 pub(super) use rtmp::{IngestSockets, serve};
-pub(super) use shown::{Shown, is_media_file};
+pub(super) use shown::{LiveParts, Shown, is_media_file};
 pub(super) use test_video::STILL;

@@ -15,13 +15,21 @@ pub(in crate::sandbox) fn is_media_file(name: &str) -> bool {
     MediaFile::parse(name).is_some()
 }
 
+/// Whether a live playlist has parts: low-latency HLS.
+#[derive(Clone, Copy)]
+pub(in crate::sandbox) enum LiveParts {
+    Never,
+    /// With `?protocol=llhls`.
+    OnRequest,
+    Always,
+}
+
 pub(in crate::sandbox) enum Shown {
     /// Of the test video this much, and whether that is all.
     Test { length: Duration, is_over: bool },
     Live {
         broadcast: Arc<Broadcast>,
-        /// The playlist has parts also without `?protocol=llhls`.
-        always_low: bool,
+        parts: LiveParts,
     },
     Recorded {
         broadcast: Arc<Broadcast>,
@@ -31,25 +39,21 @@ pub(in crate::sandbox) enum Shown {
 
 impl Shown {
     /// A broadcast, or without media the test video.
-    pub(in crate::sandbox) fn live(broadcast: Option<&Arc<Broadcast>>, length: Duration) -> Self {
+    pub(in crate::sandbox) fn live(
+        broadcast: Option<&Arc<Broadcast>>,
+        length: Duration,
+        parts: LiveParts,
+    ) -> Self {
         match broadcast {
             Some(broadcast) => Self::Live {
                 broadcast: Arc::clone(broadcast),
-                always_low: false,
+                parts,
             },
             None => Self::Test {
                 length,
                 is_over: false,
             },
         }
-    }
-
-    /// For every player.
-    pub(in crate::sandbox) fn with_parts(mut self, has_parts: bool) -> Self {
-        if let Self::Live { always_low, .. } = &mut self {
-            *always_low = has_parts;
-        }
-        self
     }
 
     pub(in crate::sandbox) fn recorded(
@@ -68,10 +72,18 @@ impl Shown {
 
     /// The multivariant playlist, whose only rendition is at `media`.
     pub(in crate::sandbox) fn master(&self, ask: &SimRequest, media: &str) -> String {
-        match is_low_latency(ask) {
+        match self.is_asked_for_parts(ask) {
             true => self.master_of(&format!("{media}?protocol=llhls")),
             false => self.master_of(media),
         }
+    }
+
+    fn is_asked_for_parts(&self, ask: &SimRequest) -> bool {
+        let parts = match self {
+            Self::Live { parts, .. } => *parts,
+            Self::Test { .. } | Self::Recorded { .. } => LiveParts::Never,
+        };
+        matches!(parts, LiveParts::OnRequest) && ask.query("protocol") == Some("llhls")
     }
 
     pub(in crate::sandbox) fn master_of(&self, media: &str) -> String {
@@ -117,11 +129,14 @@ impl Shown {
             Self::Test { length, is_over } => {
                 return SimResponse::text(200, kind, test_video::playlist(*length, *is_over));
             }
-            Self::Live {
-                broadcast,
-                always_low,
-            } if *always_low || is_low_latency(ask) => (broadcast, Playlist::LowLatency),
-            Self::Live { broadcast, .. } => (broadcast, Playlist::Live),
+            Self::Live { broadcast, parts } => {
+                let has_parts = matches!(parts, LiveParts::Always) || self.is_asked_for_parts(ask);
+                let playlist = match has_parts {
+                    true => Playlist::LowLatency,
+                    false => Playlist::Live,
+                };
+                (broadcast, playlist)
+            }
             Self::Recorded { broadcast, is_over } => {
                 (broadcast, Playlist::Recording { is_over: *is_over })
             }
@@ -163,10 +178,6 @@ impl Shown {
             None => not_found().until_changed(waits, broadcast),
         }
     }
-}
-
-fn is_low_latency(ask: &SimRequest) -> bool {
-    ask.query("protocol") == Some("llhls")
 }
 
 fn not_found() -> SimResponse {

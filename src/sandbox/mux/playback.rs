@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::calls::VendorCall;
 use super::super::host::{Host, public_host};
 use super::super::http::{CallContext, SimRequest, SimResponse};
-use super::super::media::{Shown, is_media_file};
+use super::super::media::{LiveParts, Shown, is_media_file};
 use super::super::world::{MuxPlaybackId, MuxStatus, WorldState};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
@@ -68,8 +68,11 @@ fn played(state: &WorldState, now: Duration, id: &str) -> Played {
             (false, _) => Played::Signed,
             (true, MuxStatus::Active) => {
                 let length = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-                let shown = Shown::live(stream.broadcast.as_ref(), length);
-                Played::Shown(shown.with_parts(stream.settings.latency_mode == "low"))
+                let parts = match stream.settings.latency_mode.as_str() {
+                    "low" => LiveParts::Always,
+                    _ => LiveParts::Never,
+                };
+                Played::Shown(Shown::live(stream.broadcast.as_ref(), length, parts))
             }
             (true, MuxStatus::Idle | MuxStatus::Disabled) => Played::NotActive,
         };

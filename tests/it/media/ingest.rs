@@ -72,6 +72,13 @@ async fn a_low_latency_player_waits_for_the_part_that_comes_next() {
     let hinted = hinted.unwrap().split('"').nth(1).unwrap();
     let (status, content) = fetch(&beside(&media, hinted)).await;
     assert_eq!((status, content.is_empty()), (200, false), "{hinted}");
+
+    let normal = json!({"preferLowLatency": false});
+    ingests
+        .cloudflare(Method::PUT, &format!("/{}", ingest.id), normal)
+        .await;
+    let playlist = Player::low_latency(&ingest.manifest).playlist().await;
+    assert!(!playlist.contains("#EXT-X-PART"), "{playlist}");
 }
 
 #[rstest]

@@ -114,7 +114,7 @@ impl Ingests {
         let vendors = self.vendors();
         let (id, publish_url, manifest) = match platform {
             "cloudflare" => {
-                let body = json!({"recording": {"mode": "automatic", "timeoutSeconds": 20}});
+                let body = json!({"recording": {"mode": "automatic", "timeoutSeconds": 20}, "preferLowLatency": true});
                 let made = self.cloudflare(Method::POST, "", body).await;
                 let made = &made["result"];
                 let uid = text(made, "/uid");
