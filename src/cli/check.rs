@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use relaykeeper::application::{self, descriptors};
-use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, Settings};
+use relaykeeper::config::{AgoraBackend, DefaultIngestOwner, IvsCredentials, Settings};
 use relaykeeper::platforms::Platform as _;
 use relaykeeper::platforms::Platforms;
 use relaykeeper::platforms::cloudflare::{Cloudflare, TokenState};
@@ -242,6 +242,12 @@ async fn ivs(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()
     }
     let accepted = format!("accepted; it lists channels of {}", ours.region);
     report.good("IVS access key", &accepted);
+    if ours.credentials == IvsCredentials::Keys && !ours.session_token.expose_secret().is_empty() {
+        report.note(
+            "IVS access key",
+            "temporary: it expires and is not renewed; at AWS ivs.credentials = \"role\" is",
+        );
+    }
     let kind = format!("{}, as ivs.channel_type says", ours.channel_type);
     report.note("IVS channel type", &kind);
     match ivs.recording_configuration(permit_request()).await {

@@ -12,6 +12,7 @@ use super::problem::SettingsReport;
 #[serde(default, deny_unknown_fields)]
 pub struct IvsSettings {
     pub region: String,
+    pub credentials: IvsCredentials,
     pub access_key_id: String,
     pub secret_access_key: SecretString,
     pub session_token: SecretString,
@@ -32,6 +33,17 @@ pub struct IvsSettings {
     pub recordings_interval: Duration,
 }
 
+/// Where the keys come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IvsCredentials {
+    /// The settings.
+    #[default]
+    Keys,
+    /// The role of the machine, task or pod.
+    Role,
+}
+
 /// The type of an IVS channel: what it takes, its renditions and its price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, strum::Display)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -48,6 +60,7 @@ impl Default for IvsSettings {
     fn default() -> Self {
         Self {
             region: String::new(),
+            credentials: IvsCredentials::default(),
             access_key_id: String::new(),
             secret_access_key: SecretString::default(),
             session_token: SecretString::default(),
@@ -108,14 +121,15 @@ impl IvsSettings {
 
     /// What `serve` needs: whether it is missing, its key, and where to get it.
     pub(super) fn needed(&self) -> [(bool, &'static str, &'static str); 3] {
+        let has_role = self.credentials == IvsCredentials::Role;
         [
             (
-                self.access_key_id.is_empty(),
+                !has_role && self.access_key_id.is_empty(),
                 "ivs.access_key_id",
                 "the id of an access key of an IAM user with the permissions of docs/credentials.md: AWS console, IAM, Users",
             ),
             (
-                self.secret_access_key.expose_secret().is_empty(),
+                !has_role && self.secret_access_key.expose_secret().is_empty(),
                 "ivs.secret_access_key",
                 "the secret of that access key; the console shows it once",
             ),

@@ -36,7 +36,7 @@ pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
 pub use fleet::FleetSettings;
 pub use ingest::{DefaultIngestOwner, IngestSettings};
-pub use ivs::{IvsChannelType, IvsSettings};
+pub use ivs::{IvsChannelType, IvsCredentials, IvsSettings};
 pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
 pub use mux::MuxSettings;
 pub use network::{Network, NotANetwork};

@@ -28,7 +28,10 @@ pub(super) trait PlatformApi: std::fmt::Debug {
     fn governor(&self, call: &ApiCall<'_>) -> &Governor;
 
     /// Adds the credentials to a request that is complete otherwise.
-    fn authorize(&self, request: &mut Request);
+    fn authorize(
+        &self,
+        request: &mut Request,
+    ) -> impl Future<Output = Result<(), VendorError>> + Send;
 
     /// Removed from all errors.
     fn secret(&self) -> &str;
@@ -239,7 +242,7 @@ impl<A: PlatformApi> ApiClient<A> {
             .permit(permit)
             .await
             .map_err(|denied| http::without_permit(vendor, name, denied.retry_after))?;
-        let request = self.request(url, call)?;
+        let request = self.request(url, call).await?;
         let answer = http::send(vendor, name, request, timeout, &self.lease).await;
         let answer = answer.map_err(|mut error| {
             if !context.writes {
@@ -259,7 +262,7 @@ impl<A: PlatformApi> ApiClient<A> {
         Ok(answer)
     }
 
-    fn request(&self, url: Url, call: ApiCall<'_>) -> Result<RequestBuilder, VendorError> {
+    async fn request(&self, url: Url, call: ApiCall<'_>) -> Result<RequestBuilder, VendorError> {
         let name = call.name;
         let mut builder = self.client.request(call.method, url);
         if let Some((name, value)) = call.header {
@@ -272,7 +275,7 @@ impl<A: PlatformApi> ApiClient<A> {
             let message = format!("the request cannot be built: {}", error.without_url());
             failure(A::VENDOR, name, Class::Rejected, Done::No, message)
         })?;
-        self.api.authorize(&mut request);
+        self.api.authorize(&mut request).await?;
         Ok(RequestBuilder::from_parts(self.client.clone(), request))
     }
 

@@ -29,6 +29,7 @@ mod hardening;
 mod ivs;
 mod ivs_client;
 mod ivs_moto;
+mod ivs_roles;
 mod ivs_sdk;
 mod journals;
 mod kept_ingests;

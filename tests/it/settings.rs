@@ -626,6 +626,9 @@ fn the_regions_variable_alone_does_not_ask_for_ivs() {
         lacks(&[("RELAYKEEPER__PLATFORMS__DEFAULT", "ivs")]),
         ["ivs.access_key_id", "ivs.secret_access_key", "ivs.region"]
     );
+    let role = ("RELAYKEEPER__IVS__CREDENTIALS", "role");
+    assert_eq!(lacks(&[role]), ["ivs.region"]);
+    assert_eq!(lacks(&[role, ("AWS_REGION", "eu-west-1")]), [""; 0]);
 }
 
 #[test]

@@ -206,7 +206,10 @@ impl ProbeClient {
         };
         let mut request = request.build().map_err(failure)?;
         if let ProbeAuth::Aws(signer) = &ask.auth {
-            signer.sign(&mut request);
+            signer
+                .sign(&mut request)
+                .await
+                .map_err(|error| error.to_string())?;
         }
         let response = self.client.execute(request).await.map_err(failure)?;
         let (status, headers) = (response.status(), response.headers().clone());

@@ -1,7 +1,8 @@
 //! Amazon IVS: one channel from creation to deletion (`ivs.md §1, §2, §3, §4`). A channel costs nothing without a broadcast.
 
-use relaykeeper::config::{IvsSettings, Settings};
+use relaykeeper::config::{IvsCredentials, IvsSettings, Settings};
 use relaykeeper::platforms::ivs::IvsSigner;
+use relaykeeper::vendors::lease::Lease;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -56,18 +57,27 @@ impl VendorProbe for IvsProbe {
 }
 
 impl IvsProbe {
-    pub(super) fn new(settings: &Settings, tag: &str) -> Self {
+    pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
+        let (vendors, lease) = (&settings.vendors, Lease::for_good());
+        let auth = |ivs: &IvsSettings| {
+            let signer = IvsSigner::of_settings(ivs, vendors, &lease);
+            signer.map(ProbeAuth::Aws)
+        };
         let settings = settings.ivs.clone();
         let mut wrong = settings.clone();
+        wrong.credentials = IvsCredentials::Keys;
+        if wrong.access_key_id.is_empty() {
+            "AKIAINVALID".clone_into(&mut wrong.access_key_id);
+        }
         wrong.secret_access_key = format!("{}x", wrong.secret_access_key.expose_secret()).into();
-        Self {
-            auth: ProbeAuth::Aws(IvsSigner::of_settings(&settings)),
-            bad_auth: ProbeAuth::Aws(IvsSigner::of_settings(&wrong)),
+        Ok(Self {
+            auth: auth(&settings)?,
+            bad_auth: auth(&wrong)?,
             settings,
             tag: tag.to_owned(),
             unanswered_create: false,
             made: None,
-        }
+        })
     }
 
     async fn credentials(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) -> bool {

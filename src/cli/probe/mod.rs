@@ -101,7 +101,7 @@ async fn probe(
     }
     if has_ivs {
         try_vendor(
-            ivs::IvsProbe::new(settings, tag),
+            ivs::IvsProbe::new(settings, tag)?,
             client,
             findings,
             &mut left,

@@ -36,9 +36,10 @@ impl PlatformApi for CloudflareAccount {
         &self.governor
     }
 
-    fn authorize(&self, request: &mut Request) {
+    async fn authorize(&self, request: &mut Request) -> Result<(), VendorError> {
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, self.authorization.clone());
+        Ok(())
     }
 
     fn secret(&self) -> &str {

@@ -1,19 +1,19 @@
 //! IVS's API: each operation is a signed POST of JSON with a budget of its own (`ivs.md §1`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Request};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strum::IntoEnumIterator as _;
 use url::Url;
 
+use super::credentials::AwsKeys;
 use super::{VENDOR, refusal};
 use crate::config::{IvsSettings, VendorsSettings};
 use crate::platforms::api::{AnsweredCall, ApiCall, ApiClient, PlatformApi};
@@ -102,6 +102,8 @@ impl IvsOperation {
 #[derive(Debug)]
 pub(super) struct IvsAccess {
     signer: IvsSigner,
+    /// Of the settings.
+    secret: SecretString,
     get_channel: Governor,
     others: Vec<(IvsOperation, Governor)>,
 }
@@ -116,12 +118,12 @@ impl PlatformApi for IvsAccess {
         found.map_or(&self.get_channel, |(_, governor)| governor)
     }
 
-    fn authorize(&self, request: &mut Request) {
-        self.signer.sign(request);
+    async fn authorize(&self, request: &mut Request) -> Result<(), VendorError> {
+        self.signer.sign(request).await
     }
 
     fn secret(&self) -> &str {
-        &self.signer.credential.secret_key
+        self.secret.expose_secret()
     }
 
     fn refused(call: AnsweredCall<'_>, answer: &RawResponse) -> VendorError {
@@ -140,32 +142,39 @@ impl PlatformApi for IvsAccess {
 /// Signs requests with AWS's Signature Version 4 (`ivs.md §1.1`).
 #[derive(Debug, Clone)]
 pub struct IvsSigner {
-    credential: Arc<AwsCredential>,
+    keys: AwsKeys,
     region: String,
 }
 
 impl IvsSigner {
-    /// With the credentials and the region of the settings.
-    #[must_use]
-    pub fn of_settings(settings: &IvsSettings) -> Self {
-        Self {
-            credential: Arc::new(credential(settings)),
+    /// With the credentials and the region of the settings. A role's keys are read while `lease` is held.
+    pub fn of_settings(
+        settings: &IvsSettings,
+        vendors: &VendorsSettings,
+        lease: &Lease,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            keys: AwsKeys::of_settings(settings, vendors, lease)?,
             region: settings.region.clone(),
-        }
+        })
     }
 
     /// Adds the headers. A request that cannot be signed stays as it is: AWS refuses it.
-    pub fn sign(&self, request: &mut Request) {
+    ///
+    /// # Errors
+    /// The keys of a role cannot be read.
+    pub async fn sign(&self, request: &mut Request) -> Result<(), VendorError> {
+        let credential = self.keys.current().await?;
         let body = request.body().and_then(reqwest::Body::as_bytes);
         let body = HttpRequestBody::from(body.unwrap_or_default().to_vec());
         let mut unsigned = HttpRequest::new(body);
         *unsigned.method_mut() = request.method().clone();
         *unsigned.headers_mut() = request.headers().clone();
         let Ok(uri) = request.url().as_str().parse() else {
-            return;
+            return Ok(());
         };
         *unsigned.uri_mut() = uri;
-        let authorizer = AwsAuthorizer::new(&self.credential, "ivs", &self.region);
+        let authorizer = AwsAuthorizer::new(&credential, "ivs", &self.region);
         if authorizer.try_authorize(&mut unsigned, None).is_ok() {
             let mut headers = std::mem::take(unsigned.headers_mut());
             for value in headers.values_mut() {
@@ -174,15 +183,7 @@ impl IvsSigner {
             }
             *request.headers_mut() = headers;
         }
-    }
-}
-
-pub(super) fn credential(settings: &IvsSettings) -> AwsCredential {
-    let token = settings.session_token.expose_secret();
-    AwsCredential {
-        key_id: settings.access_key_id.clone(),
-        secret_key: settings.secret_access_key.expose_secret().to_owned(),
-        token: (!token.is_empty()).then(|| token.to_owned()),
+        Ok(())
     }
 }
 
@@ -203,7 +204,8 @@ impl IvsApi {
         let others =
             IvsOperation::iter().filter(|operation| *operation != IvsOperation::GetChannel);
         let account = IvsAccess {
-            signer: IvsSigner::of_settings(settings),
+            signer: IvsSigner::of_settings(settings, vendors, lease)?,
+            secret: settings.secret_access_key.clone(),
             get_channel: budget(IvsOperation::GetChannel),
             others: others.map(|other| (other, budget(other))).collect(),
         };
@@ -323,17 +325,18 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_request_is_signed_for_ivs_with_its_body_its_time_and_the_session_token() {
+    #[tokio::test]
+    async fn a_request_is_signed_for_ivs_with_its_body_its_time_and_the_session_token() {
         for token in [None, Some("session-token".to_owned())] {
-            let signer = IvsSigner {
-                credential: Arc::new(AwsCredential {
-                    key_id: "AKIDEXAMPLE".into(),
-                    secret_key: "secret".into(),
-                    token: token.clone(),
-                }),
+            let settings = IvsSettings {
                 region: "eu-west-1".into(),
+                access_key_id: "AKIDEXAMPLE".into(),
+                secret_access_key: "secret".into(),
+                session_token: token.clone().unwrap_or_default().into(),
+                ..IvsSettings::default()
             };
+            let (vendors, lease) = (VendorsSettings::default(), Lease::for_good());
+            let signer = IvsSigner::of_settings(&settings, &vendors, &lease).unwrap();
             let client = reqwest::Client::builder().no_proxy();
             rustls::crypto::ring::default_provider()
                 .install_default()
@@ -342,7 +345,7 @@ mod tests {
             let body = serde_json::json!({"name": "a b"});
             let url = "https://ivs.eu-west-1.amazonaws.com:8443/CreateChannel";
             let mut request = client.post(url).json(&body).build().unwrap();
-            signer.sign(&mut request);
+            signer.sign(&mut request).await.unwrap();
             assert_eq!(request.body().unwrap().as_bytes().unwrap().len(), 14);
             let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
             let (date, hash) = (header("x-amz-date"), header("x-amz-content-sha256"));

@@ -10,14 +10,11 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use object_store::path::Path;
-use object_store::{
-    ClientOptions, ListResult, ObjectStore, ObjectStoreExt as _, RetryConfig,
-    StaticCredentialProvider,
-};
+use object_store::{ClientOptions, ListResult, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use reqwest::{Method, StatusCode};
 
 use super::VENDOR;
-use super::api::credential;
+use super::credentials::AwsKeys;
 use crate::config::{IvsSettings, VendorsSettings};
 use crate::vendors::http::{self, USER_AGENT, by_status, failure};
 use crate::vendors::lease::Lease;
@@ -49,11 +46,11 @@ impl RecordingsBucket {
             timeout: vendors.write_timeout,
             lease: lease.clone(),
         };
-        let credentials = StaticCredentialProvider::new(credential(settings));
+        let keys = AwsKeys::of_settings(settings, vendors, lease)?;
         let builder = AmazonS3Builder::new()
             .with_bucket_name(&name)
             .with_region(&settings.region)
-            .with_credentials(std::sync::Arc::new(credentials))
+            .with_credentials(keys.provider())
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()

@@ -7,6 +7,7 @@ mod capabilities;
 mod channels;
 mod complaints;
 mod configuration;
+mod credentials;
 mod events;
 mod platform;
 mod playback;

@@ -330,12 +330,11 @@ impl Platform for IvsPlatform {
         self.stop(permit, ingest).await?;
         // A broadcast that is stopped still counts as one for a while.
         let updated = self.api.update_channel(permit, ingest, settings).await;
-        updated.map_err(|error| match error.class {
-            Class::Conflict => VendorError {
-                class: Class::Unavailable,
-                ..error
-            },
-            _ => error,
+        updated.map_err(|mut error| {
+            if error.class == Class::Conflict {
+                error.class = Class::Unavailable;
+            }
+            error
         })?;
         if !self.api.has_key(permit, ingest).await? {
             self.api.create_key(permit, ingest).await?;

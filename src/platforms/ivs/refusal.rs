@@ -52,9 +52,10 @@ pub(super) fn refused(call: AnsweredCall<'_>, answer: &RawResponse) -> VendorErr
         .iter()
         .find_map(|key| body.as_ref()?.get(*key)?.as_str())
         .unwrap_or_default();
-    let text = match text {
-        "" => kind,
-        text => format!("{kind}: {text}"),
+    let text = match (kind.as_str(), text) {
+        ("ExpiredTokenException", _) => format!("{kind}: the temporary credentials have expired"),
+        (_, "") => kind,
+        (_, text) => format!("{kind}: {text}"),
     };
     call.error(answer, class, done, &text)
 }

@@ -44,9 +44,10 @@ impl PlatformApi for MuxToken {
         }
     }
 
-    fn authorize(&self, request: &mut Request) {
+    async fn authorize(&self, request: &mut Request) -> Result<(), VendorError> {
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, self.authorization.clone());
+        Ok(())
     }
 
     fn secret(&self) -> &str {

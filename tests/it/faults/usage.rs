@@ -110,7 +110,7 @@ pub fn usage(call: VendorCall) -> Use {
         | VendorCall::IvsKeyCreate => Use::Both(Life::Replaced),
         VendorCall::MuxAssetDelete | VendorCall::S3DeleteMany => Use::Both(Life::Unrecorded),
         VendorCall::IvsStreamGet => Use::Kept(Life::Again),
-        VendorCall::MuxStreamUpdate => {
+        VendorCall::MuxStreamUpdate | VendorCall::IvsChannelUpdate => {
             Use::Never("only when the settings have changed since the channel's last show")
         }
         VendorCall::IvsKeyGet => Use::Kept(Life::AgainAfterRestart),
@@ -125,7 +125,6 @@ pub fn usage(call: VendorCall) -> Use {
         VendorCall::IvsChannelBatchGet | VendorCall::IvsKeyBatchGet => {
             Use::Never("one channel is read at a time")
         }
-        VendorCall::IvsChannelUpdate => Use::Never("a channel is created as it stays"),
         VendorCall::IvsSessionList | VendorCall::IvsSessionGet => {
             Use::Never("the list of streams tells what is live")
         }
