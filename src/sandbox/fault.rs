@@ -168,7 +168,8 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
 pub enum IngestFault {
     /// Sockets stay open, and nothing is read from them.
     Silent,
-    /// Encoders are disconnected this much simulated time after the first of them has connected, and refused from then on.
+    /// Encoders are disconnected after this much simulated time, and refused from then on. If none is connected now, the time begins
+    /// when one connects.
     RefuseAgain(Duration),
 }
 

@@ -57,8 +57,9 @@
 //! same rules accept, refuse and disconnect them. `rtmps` of a live input and a channel's `ingestEndpoint` name that server, and
 //! [`SimulatedVendors::mux_ingest_url`] is its URL for Mux. An ingest is playable when the first segment of a connection has come, and at
 //! Cloudflare not while a connected encoder sends nothing for 4 s. Manifests and recordings have what was sent, as fragmented MP4 and not
-//! transcoded; recordings last as long as it does. With `?protocol=llhls` each live manifest is low-latency HLS; Mux's is so with
-//! `latency_mode` `low`. Another encoder continues a broadcast after a discontinuity. A broadcast keeps its newest 256 MB, in memory.
+//! transcoded; recordings last as long as it does. Live manifests are low-latency HLS at Mux with `latency_mode` `low`, and at Cloudflare
+//! with `preferLowLatency` and `?protocol=llhls`. Another encoder continues a broadcast after a discontinuity. A broadcast keeps its
+//! newest 256 MB, in memory.
 //!
 //! An egress publishes 640x360 with 15 frames a second. The two top rows of bars are the wall clock in milliseconds, and its inverse;
 //! below is the channel's colour with a moving block, and a tone of 440 Hz, or black and silence while no seller is present.

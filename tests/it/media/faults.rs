@@ -36,8 +36,8 @@ async fn an_ingest_that_refuses_again_ends_the_relay_and_leaves_nothing() {
     let Stage {
         vendors, service, ..
     } = &stage;
-    vendors.fault_ingests(Some(IngestFault::RefuseAgain(Duration::from_secs(4))));
     let relay = service.go_live(42, &show("show68")).await;
+    vendors.fault_ingests(Some(IngestFault::RefuseAgain(Duration::from_secs(1))));
     let ended = service.in_phase(&relay, "ended").await;
     let code = ended["outcome"]["code"].as_str().unwrap();
     assert!(["recorder_lost", "feed_lost"].contains(&code), "{ended:#}");

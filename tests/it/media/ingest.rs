@@ -50,7 +50,7 @@ async fn what_an_encoder_sends_is_played_and_its_playlist_advances(
 #[tokio::test]
 async fn a_low_latency_player_waits_for_the_part_that_comes_next() {
     let ingests = Ingests::start();
-    let ingest = ingests.create("cloudflare").await;
+    let ingest = ingests.create_with("cloudflare", true).await;
     let url = ingests.vendors().plain_rtmp_url(&ingest.publish_url);
     let _encoder = Encoder::push(&url.unwrap());
     let player = Player::low_latency(&ingest.manifest);
@@ -79,6 +79,29 @@ async fn a_low_latency_player_waits_for_the_part_that_comes_next() {
         .await;
     let playlist = Player::low_latency(&ingest.manifest).playlist().await;
     assert!(!playlist.contains("#EXT-X-PART"), "{playlist}");
+}
+
+#[rstest]
+#[case::cloudflare("cloudflare", [false, false, false, true])]
+#[case::mux("mux", [false, false, true, true])]
+#[case::ivs("ivs", [false, false, false, false])]
+#[tokio::test]
+async fn low_latency_hls_is_where_the_platform_has_it(
+    #[case] platform: &'static str,
+    #[case] expected: [bool; 4],
+) {
+    let ingests = Ingests::start();
+    let mut found = Vec::new();
+    for has_low_latency in [false, true] {
+        let ingest = ingests.create_with(platform, has_low_latency).await;
+        let _encoder = Encoder::push(&ingest.publish_url);
+        let player = Player::of(&ingest.manifest);
+        player.waits().await;
+        for player in [player, Player::low_latency(&ingest.manifest)] {
+            found.push(player.playlist().await.contains("#EXT-X-PART:"));
+        }
+    }
+    assert_eq!(found, expected);
 }
 
 #[rstest]

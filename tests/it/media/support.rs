@@ -111,10 +111,19 @@ impl Ingests {
     }
 
     pub(super) async fn create(&self, platform: &'static str) -> Ingest {
+        self.create_with(platform, false).await
+    }
+
+    pub(super) async fn create_with(
+        &self,
+        platform: &'static str,
+        has_low_latency: bool,
+    ) -> Ingest {
         let vendors = self.vendors();
         let (id, publish_url, manifest) = match platform {
             "cloudflare" => {
-                let body = json!({"recording": {"mode": "automatic", "timeoutSeconds": 20}, "preferLowLatency": true});
+                let mut body = json!({"recording": {"mode": "automatic", "timeoutSeconds": 20}});
+                body["preferLowLatency"] = has_low_latency.into();
                 let made = self.cloudflare(Method::POST, "", body).await;
                 let made = &made["result"];
                 let uid = text(made, "/uid");
@@ -127,7 +136,10 @@ impl Ingests {
                 )
             }
             "mux" => {
-                let body = json!({"playback_policies": ["public"], "new_asset_settings": {"playback_policies": ["public"]}});
+                let public = json!(["public"]);
+                let asset = json!({"playback_policies": public});
+                let mode = if has_low_latency { "low" } else { "standard" };
+                let body = json!({"playback_policies": public, "new_asset_settings": asset, "latency_mode": mode});
                 let made = self.mux(Method::POST, "", body).await;
                 let made = &made["data"];
                 let key = text(made, "/stream_key");
@@ -137,7 +149,9 @@ impl Ingests {
                 (text(made, "/id"), url, format!("{base}/{playback}.m3u8"))
             }
             _ => {
-                let made = self.0.create(json!({"name": "channel"})).await;
+                let mode = if has_low_latency { "LOW" } else { "NORMAL" };
+                let made = json!({"name": "channel", "latencyMode": mode});
+                let made = self.0.create(made).await;
                 let endpoint = text(&made.made, "/channel/ingestEndpoint");
                 let key = text(&made.made, "/streamKey/value");
                 (
