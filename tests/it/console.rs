@@ -6,6 +6,7 @@
 mod accessibility;
 mod browser;
 mod buyers_page;
+mod delays;
 mod docs;
 mod operator;
 mod past;

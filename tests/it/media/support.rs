@@ -239,18 +239,18 @@ pub(super) async fn fetch(url: &str) -> (u16, Vec<u8>) {
 }
 
 /// A multivariant playlist and its only rendition.
-pub(super) struct Player {
+pub(crate) struct Player {
     master: String,
 }
 
 impl Player {
-    pub(super) fn of(master: &str) -> Self {
+    pub(crate) fn of(master: &str) -> Self {
         Self {
             master: master.to_owned(),
         }
     }
 
-    pub(super) fn low_latency(master: &str) -> Self {
+    pub(crate) fn low_latency(master: &str) -> Self {
         Self::of(&format!("{master}?protocol=llhls"))
     }
 
@@ -258,7 +258,7 @@ impl Player {
         fetch(&self.master).await.0 == 200
     }
 
-    pub(super) async fn waits(&self) {
+    pub(crate) async fn waits(&self) {
         until("playable", async || self.is_playable().await).await;
     }
 
