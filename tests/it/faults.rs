@@ -80,6 +80,10 @@ fn a_call_on_a_kept_ingest_that_goes_wrong_for_good_ends_a_relay_in_time_and_lea
     #[values(TestPlatform::Cloudflare, TestPlatform::Mux, TestPlatform::Ivs)]
     platform: TestPlatform,
 ) {
+    // Waits for the same deadlines on each platform.
+    if platform != TestPlatform::Cloudflare && !everything() {
+        return;
+    }
     let mut cases = representative_of_kept(platform);
     // A stop that cannot renew the key waits half a minute.
     cases.retain(|case| everything() || case.life != Life::AgainWithStaleKey);

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use relaykeeper::sandbox::Options;
 use serde_json::json;
 
 use crate::support::aws::{Aws, unlimited};
@@ -11,7 +12,11 @@ use crate::support::aws::{Aws, unlimited};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python: ./scripts/test runs it"]
 async fn the_official_sdk_works_with_the_simulated_ivs_and_its_model_accepts_the_answers() {
-    let aws = Aws::start(unlimited());
+    // At this speed times have the whole seconds of AWS.
+    let aws = Aws::start(Options {
+        speed: 1.0,
+        ..unlimited()
+    });
     let configuration = aws.vendors.ivs_recording_configuration_arn();
     let body = json!({"name": "live", "recordingConfigurationArn": configuration});
     let channel = aws.create(body).await;
