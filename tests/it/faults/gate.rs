@@ -1,14 +1,18 @@
 //! A port that forwards to another one, or refuses connections.
 
 use std::io::copy;
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 pub struct Gate {
     port: u16,
+    /// Bound without listening: refuses, and keeps the port from other programs.
+    closed: Option<Socket>,
     passage: Arc<Passage>,
     porter: Option<JoinHandle<()>>,
 }
@@ -19,11 +23,27 @@ struct Passage {
     open: Mutex<Vec<TcpStream>>,
 }
 
+/// A second socket can have the port as well.
+fn bound(port: u16) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+fn listening(socket: Socket) -> TcpListener {
+    socket.listen(128).unwrap();
+    socket.into()
+}
+
 impl Gate {
     pub fn to(url: &str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listener = listening(bound(0));
         let mut gate = Self {
             port: listener.local_addr().unwrap().port(),
+            closed: None,
             passage: Arc::new(Passage {
                 target: AtomicU16::new(0),
                 shut: AtomicBool::new(false),
@@ -50,6 +70,7 @@ impl Gate {
 
     /// Refuses new connections and breaks open ones.
     pub fn shut(&mut self) {
+        self.closed = Some(bound(self.port));
         self.passage.shut.store(true, Ordering::Release);
         if let Some(porter) = self.porter.take() {
             porter.join().unwrap();
@@ -61,8 +82,8 @@ impl Gate {
 
     pub fn reopen(&mut self) {
         self.passage.shut.store(false, Ordering::Release);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        self.admit(listener);
+        let closed = self.closed.take().expect("a gate that is shut");
+        self.admit(listening(closed));
     }
 
     fn admit(&mut self, listener: TcpListener) {
