@@ -73,7 +73,7 @@ pub struct Capabilities {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Latency {
-    /// Plays everywhere, 5 to 15 seconds behind.
+    /// Plays everywhere.
     #[default]
     Normal,
     /// As near as the platform comes.

@@ -9,6 +9,7 @@ mod complaints;
 mod configuration;
 mod credentials;
 mod events;
+mod off_air;
 mod platform;
 mod playback;
 mod recordings;

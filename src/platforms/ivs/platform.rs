@@ -1,13 +1,11 @@
 //! Amazon IVS as a [`Platform`].
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::Instant;
 
 use super::api::{IvsApi, IvsOperation};
 use super::bucket::RecordingsBucket;
@@ -15,6 +13,7 @@ use super::channels::{ChannelList, ChannelSettings, PAGE, lacks};
 use super::complaints::{ACCOUNT_REFUSES, CODES, Complaints};
 use super::configuration::RecordingConfigurationState;
 use super::events::EventSecret;
+use super::off_air::OffAirChecks;
 use super::playback::IvsPlaybackHost;
 use super::recordings::RecordingsInBucket;
 use super::streams::LiveStreams;
@@ -31,9 +30,6 @@ use crate::vendors::governor::{Governor, PermitRequest};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Notification, Refused, VendorError};
 
-/// A channel that is not live is read again after this time: the list of live ones does not show that it is gone.
-const CHECKED_EVERY: Duration = Duration::from_secs(15);
-const MOST_CHECKED: usize = 10_000;
 /// Between two tries to delete a channel whose broadcast has been stopped.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -49,15 +45,10 @@ pub struct IvsPlatform {
     channels: ChannelSettings,
     settings: IvsSettings,
     stored_micros: u64,
-    known: Mutex<Known>,
+    off_air: OffAirChecks,
+    /// As last read.
+    configuration: Mutex<Option<RecordingConfigurationState>>,
     complaints: Complaints,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    /// By channel that is not live: when it was last read.
-    checked: HashMap<String, Instant>,
-    configuration: Option<RecordingConfigurationState>,
 }
 
 impl IvsPlatform {
@@ -74,7 +65,8 @@ impl IvsPlatform {
             channels: ChannelSettings::new(ivs),
             settings: ivs.clone(),
             stored_micros: settings.pricing.ivs_micros(ivs.channel_type),
-            known: Mutex::default(),
+            off_air: OffAirChecks::default(),
+            configuration: Mutex::default(),
             complaints: Complaints::default(),
         })
     }
@@ -89,7 +81,7 @@ impl IvsPlatform {
         }
         let arn = &self.settings.recording_configuration_arn;
         let state = self.api.recording_configuration(permit, arn).await?;
-        self.known.lock().configuration = Some(state.clone());
+        *self.configuration.lock() = Some(state.clone());
         Ok(Some(state))
     }
 
@@ -125,7 +117,7 @@ impl IvsPlatform {
             watchable: Some(false),
             session: None,
         }));
-        if !self.is_check_due(channel) {
+        if !self.off_air.is_due(channel) {
             return off;
         }
         let at_once = PermitRequest::within(permit.priority, Duration::ZERO);
@@ -141,25 +133,6 @@ impl IvsPlatform {
             Err(error) if error.class == Class::NotFound => Ok(None),
             // The list tells enough.
             Ok(None) | Err(_) => off,
-        }
-    }
-
-    fn is_check_due(&self, channel: &str) -> bool {
-        let checked = &mut self.known.lock().checked;
-        if checked.len() >= MOST_CHECKED {
-            checked.retain(|_, at| at.elapsed() < CHECKED_EVERY);
-        }
-        // Not at first: what is new may not be found everywhere yet.
-        match checked.get_mut(channel) {
-            Some(at) if at.elapsed() < CHECKED_EVERY => false,
-            Some(at) => {
-                *at = Instant::now();
-                true
-            }
-            None => {
-                checked.insert(channel.to_owned(), Instant::now());
-                false
-            }
         }
     }
 
@@ -208,8 +181,8 @@ impl Platform for IvsPlatform {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let known = self.known.lock();
-        let window = known.configuration.as_ref().map(|known| known.window);
+        let configuration = self.configuration.lock();
+        let window = configuration.as_ref().map(|known| known.window);
         capabilities(&self.settings, window)
     }
 
@@ -300,7 +273,7 @@ impl Platform for IvsPlatform {
                 }
             };
         };
-        self.known.lock().checked.remove(ingest.id);
+        self.off_air.forget(ingest.id);
         let watchable = match (question, ingest.hls_url) {
             (FeedQuestion::Publishing, _) => None,
             (FeedQuestion::Both | FeedQuestion::WatchableFirst, None) => Some(true),
@@ -360,7 +333,7 @@ impl Platform for IvsPlatform {
             }
             removed => {
                 removed?;
-                self.known.lock().checked.remove(ingest);
+                self.off_air.forget(ingest);
                 Ok(Removal::Gone)
             }
         }
@@ -450,8 +423,8 @@ impl Platform for IvsPlatform {
     }
 
     fn complaints(&self) -> Vec<Complaint> {
-        let known = self.known.lock();
-        self.complaints.all(known.configuration.as_ref())
+        let configuration = self.configuration.lock();
+        self.complaints.all(configuration.as_ref())
     }
 
     fn playback_hosts(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::accessibility::{AXE, axe};
 use super::browser::{Browser, MEDIA};
 use crate::media::support::options;
-use crate::support::service::{API_TOKEN, PATIENCE, Stage, alive, show};
+use crate::support::service::{API_TOKEN, PATIENCE, Service, Stage, alive, show};
 
 const CHANNEL: i64 = 42;
 /// `sees()`: what a buyer sees and hears now. `delay`: how old the picture is in ms, by the clock in its bars; null if they are unclear.
@@ -48,6 +48,15 @@ window.sees = () => {
 };";
 /// Of low-latency HLS, which has 2 to 3 s. Classic HLS has 7.
 const DELAY_MS: u32 = 6_000;
+
+/// A marketplace, and a buyer at the page of a show that has not begun.
+pub(super) async fn waiting_buyer(service: &Service, channel: i64) -> (Marketplace, Browser) {
+    let marketplace = Marketplace::start(&service.url, API_TOKEN.into()).unwrap();
+    let browser = Browser::open_with(&service.url, &MEDIA).await;
+    browser.go_to(&marketplace.watch_url(channel)).await;
+    browser.wait_for_text("The show begins soon.").await;
+    (marketplace, browser)
+}
 
 pub(super) async fn in_state(browser: &Browser, state: &str) {
     browser
@@ -92,10 +101,7 @@ async fn a_buyer_watches_a_show_from_before_its_start_through_interruptions_to_i
     })
     .await;
     let service = &stage.service;
-    let marketplace = Marketplace::start(&service.url, API_TOKEN.into()).unwrap();
-    let browser = Browser::open_with(&service.url, &MEDIA).await;
-    browser.go_to(&marketplace.watch_url(CHANNEL)).await;
-    browser.wait_for_text("The show begins soon.").await;
+    let (_marketplace, browser) = waiting_buyer(service, CHANNEL).await;
 
     let mut show = show("show68");
     show["latency"] = json!("low");

@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Marketplace;
 
-use super::browser::{Browser, MEDIA};
-use super::buyers_page::{SENSES, in_state, plays};
+use super::browser::Browser;
+use super::buyers_page::{SENSES, in_state, plays, waiting_buyer};
 use crate::media::support::{Player, options};
-use crate::support::service::{API_TOKEN, Stage, show};
+use crate::support::service::{Stage, show};
 
 const CHANNEL: i64 = 42;
-const LOOKS: usize = 9;
+const READINGS: usize = 9;
 
 /// Returns the delay of a buyer who comes later, in milliseconds.
 async fn measure(latency: &str) -> u64 {
@@ -21,10 +20,7 @@ async fn measure(latency: &str) -> u64 {
     })
     .await;
     let service = &stage.service;
-    let marketplace = Marketplace::start(&service.url, API_TOKEN.into()).unwrap();
-    let browser = Browser::open_with(&service.url, &MEDIA).await;
-    browser.go_to(&marketplace.watch_url(CHANNEL)).await;
-    browser.wait_for_text("The show begins soon.").await;
+    let (marketplace, browser) = waiting_buyer(service, CHANNEL).await;
 
     let mut show = show("show68");
     show["latency"] = latency.into();
@@ -61,12 +57,12 @@ async fn measure(latency: &str) -> u64 {
         range(&later)
     );
     service.come_down(CHANNEL).await;
-    later[LOOKS / 2]
+    later[READINGS / 2]
 }
 
 fn range(delays: &[u64]) -> String {
-    let (least, most) = (delays[0], delays[LOOKS - 1]);
-    format!("{} ({least} to {most})", delays[LOOKS / 2])
+    let (least, most) = (delays[0], delays[READINGS - 1]);
+    format!("{} ({least} to {most})", delays[READINGS / 2])
 }
 
 /// In milliseconds, in order.
@@ -74,7 +70,7 @@ async fn glass_to_glass(browser: &Browser) -> Vec<u64> {
     browser.click("#sound").await;
     browser.run(SENSES).await;
     let mut delays = Vec::new();
-    for _ in 0..LOOKS {
+    for _ in 0..READINGS {
         let now = plays(browser, "now.delay !== null").await;
         delays.push(now["delay"].as_u64().unwrap());
     }
